@@ -1,0 +1,20 @@
+# developer: what tests and examples are compiled with, and users never see.
+add_library(developer INTERFACE)
+target_compile_options(
+  developer
+  INTERFACE
+    -g -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Wold-style-cast
+    -Wshadow -Wundef -Wvla -Wunused -Wformat=2 -Wcast-align -Wcast-qual -Wnull-dereference
+    -Wnon-virtual-dtor -Woverloaded-virtual -Wsuggest-override -Wdeprecated-copy-dtor -Wextra-semi
+    -Wimplicit-fallthrough -Wmismatched-tags -Wredundant-decls -Wzero-as-null-pointer-constant
+)
+
+if(GENSERVER_SANITIZE)
+  # Sanitized code misleads the compilers' flow analysis, so its warnings are no errors there;
+  # assertions are on, while the plain build is what users get.
+  set(sanitize -fsanitize=${GENSERVER_SANITIZE} -fno-sanitize-recover=all)
+  target_compile_options(developer INTERFACE ${sanitize} -fno-omit-frame-pointer -UNDEBUG)
+  target_link_options(developer INTERFACE ${sanitize})
+else()
+  target_compile_options(developer INTERFACE -Werror)
+endif()

@@ -1,0 +1,71 @@
+# Checks the form of ROOT: floors that only point down, names that stay where they belong, and a
+# test for every header. Prints every offence before it fails.
+cmake_minimum_required(VERSION 3.25)
+set(floors base sync core otp genserver addon) # an include may not point to the right
+set(addons observer erlang)
+set(library ${ROOT}/include/genserver)
+set(offences 0)
+
+macro(offence text)
+  message("${file}: ${text}")
+  math(EXPR offences "${offences} + 1")
+endmacro()
+
+# Sets `rank` to the floor of `path`, which is relative to include/genserver, and `folder` to its
+# first folder; genserver.hpp is a floor of its own.
+macro(find_floor path)
+  string(REGEX REPLACE "(/.*|\\.hpp)$" "" folder "${path}")
+  if(folder IN_LIST addons)
+    list(FIND floors addon rank)
+  else()
+    list(FIND floors "${folder}" rank)
+  endif()
+endmacro()
+
+file(GLOB_RECURSE files LIST_DIRECTORIES TRUE RELATIVE ${library} ${library}/*)
+foreach(file IN LISTS files)
+  if(file MATCHES "(^|/)detail$")
+    offence("there is no detail folder: an internal is in namespace detail of the header it serves")
+  endif()
+  if(IS_DIRECTORY ${library}/${file})
+    continue()
+  endif()
+
+  find_floor(${file})
+  set(own_rank ${rank})
+  set(own_folder ${folder})
+  if(own_rank EQUAL -1)
+    offence("${own_folder} is no floor")
+  endif()
+
+  file(STRINGS ${library}/${file} includes REGEX "^[ \t]*#[ \t]*include")
+  foreach(include IN LISTS includes)
+    if(include MATCHES "#[ \t]*include[ \t]*(\"|<\\.)")
+      offence("is relative: ${include}")
+    elseif(include MATCHES "<genserver/([^>]+)>")
+      find_floor(${CMAKE_MATCH_1})
+      if(rank EQUAL -1 OR rank GREATER own_rank)
+        offence("points up: ${include}")
+      elseif(folder IN_LIST addons AND NOT folder STREQUAL own_folder)
+        offence("points to another add-on: ${include}")
+      endif()
+    endif()
+  endforeach()
+
+  if(NOT file MATCHES "^sync/platform/|^net/socket\\.hpp$")
+    file(READ ${library}/${file} text)
+    if(text MATCHES "__linux|_WIN32|_WIN64|_MSC_VER|__APPLE__|__GNUC__|__clang__|__SANITIZE")
+      offence("names ${CMAKE_MATCH_0}, which belongs in sync/platform")
+    endif()
+  endif()
+
+  if(NOT file MATCHES "^sync/platform/" AND file MATCHES "^(base|sync|core|otp)/(.+)\\.hpp$")
+    if(NOT EXISTS ${ROOT}/tests/${CMAKE_MATCH_1}/${CMAKE_MATCH_2}.cpp)
+      offence("has no test tests/${CMAKE_MATCH_1}/${CMAKE_MATCH_2}.cpp")
+    endif()
+  endif()
+endforeach()
+
+if(offences GREATER 0)
+  message(FATAL_ERROR "${offences} offences")
+endif()

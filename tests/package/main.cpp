@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+// A program of a user: it compiles, links and runs with what the package gives.
+#include <genserver/genserver.hpp>
+
+int main() {
+  genserver::GenServer<int> server{{.name = "package"}, 41};
+  return server.call([](int& n) { return ++n; }) == 42 ? 0 : 1;
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// The options a server is started with.
+#pragma once
+
+#include <genserver/base/error.hpp>
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+namespace genserver {
+
+/// What a full mailbox does with the next cast, send, async call or timed call.
+enum class OnFull {
+  block,        ///< The sender waits for room, at most until its deadline.
+  fail,         ///< The sender is refused: cast returns false, a call throws MailboxFull.
+  drop_newest,  ///< As fail: what came last is dropped.
+  drop_oldest   ///< The oldest in the mailbox is dropped, its caller gets MailboxFull.
+};
+
+/// What to do when a request of this server's handlers would close a circle of waiting servers.
+enum class OnDeadlock {
+  raise,   ///< Report it and throw Deadlock.
+  report,  ///< Report it and wait all the same.
+  ignore   ///< Do not look; the watchdog remains.
+};
+
+/// What an exception in a call does.
+enum class OnException {
+  reply,  ///< It goes to the caller, and the server lives.
+  crash   ///< The server ends with it; the caller gets ServerGone with the exception nested.
+};
+
+/// Which thread runs the handlers of calls that have no timeout.
+enum class RunCalls {
+  on_server_thread,  ///< The server's own, always.
+  /// The caller's, if nothing is queued or running: nobody has to be woken. Handlers run one at a
+  /// time and in order all the same, but thread-locals, thread name and stack are the caller's.
+  on_caller_when_idle
+};
+
+/// The options of one server; all may be left out.
+struct Options {
+  /// Shown in reports and by debuggers, which see the first 15 bytes as the thread's name.
+  /// Empty: the name of State's type.
+  std::string name{};
+  /// How many casts, sends, async and timed calls may wait: 1 to 32767.
+  std::size_t mailbox_capacity = 4096;
+  OnFull on_full = OnFull::block;
+  /// The watchdog reports a handler or a waiting caller after this time; 0 turns it off.
+  std::chrono::nanoseconds stuck_after = std::chrono::seconds{30};
+  OnDeadlock on_deadlock = OnDeadlock::raise;
+  OnException on_exception = OnException::reply;
+  RunCalls run_calls = RunCalls::on_server_thread;
+  /// The stack of the server's thread in bytes, rounded up to what the system allows; 0: default.
+  std::size_t stack_size = 0;
+};
+
+/// The largest mailbox_capacity; the mailbox counts in 15 bits.
+inline constexpr std::size_t max_mailbox_capacity = 32767;
+
+/// Checks that the options make sense.
+///
+/// Throws: InvalidArgument, which names the option, its value and what is allowed.
+inline void validate(const Options& options) {
+  if (options.mailbox_capacity < 1 || options.mailbox_capacity > max_mailbox_capacity) {
+    throw InvalidArgument{fmt::format("server \"{}\": mailbox_capacity is {}, allowed is 1 to {}",
+                                      options.name, options.mailbox_capacity,
+                                      max_mailbox_capacity)};
+  }
+  if (options.stuck_after.count() < 0) {
+    throw InvalidArgument{fmt::format("server \"{}\": stuck_after is {} ns, it cannot be negative",
+                                      options.name, options.stuck_after.count())};
+  }
+}
+
+}  // namespace genserver

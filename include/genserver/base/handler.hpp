@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+// What may be sent to a server: handlers, which are closures, and messages, which State handles.
+#pragma once
+
+#include <genserver/base/error.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace genserver {
+
+template <class R>
+class Reply;
+
+/// A type that can be a server's state: an object that can be destroyed.
+template <class State>
+concept ServerState = std::is_object_v<State> && !std::is_array_v<State> &&
+                      !std::is_const_v<State> && std::destructible<State>;
+
+/// A closure that a server can run: it takes `State&`, or nothing.
+template <class Handler, class State>
+concept HandlerOf = std::invocable<Handler&, State&> || std::invocable<Handler&>;
+
+/// A message with which State can be called: it has `handle_call(message)`.
+template <class Message, class State>
+concept CallMessageOf =
+    requires(State& state, Message message) { state.handle_call(std::move(message)); };
+
+/// A message that can be cast to State: it has `handle_cast(message)`.
+template <class Message, class State>
+concept CastMessageOf =
+    requires(State& state, Message message) { state.handle_cast(std::move(message)); };
+
+/// A message that State takes from anyone: it has `handle_info(message)`.
+template <class Message, class State>
+concept InfoMessageOf =
+    requires(State& state, Message message) { state.handle_info(std::move(message)); };
+
+/// A message that can be given to State again and again: it can be copied.
+template <class Message, class State>
+concept PeriodicMessageOf =
+    std::copy_constructible<Message> &&
+    (CastMessageOf<Message, State> || InfoMessageOf<Message, State>);
+
+/// A closure `void(State&, Reply<R>)`, or a message with `handle_call(message, Reply<R>)`, that
+/// may answer later.
+template <class Handler, class State, class R>
+concept DeferredHandlerOf =
+    requires(Handler& handler, State& state) { handler(state, std::declval<Reply<R>>()); } ||
+    requires(Handler& message, State& state) {
+      state.handle_call(std::move(message), std::declval<Reply<R>>());
+    };
+
+/// A condition on State, which it does not change.
+template <class Guard, class State>
+concept GuardOf = std::predicate<Guard&, const State&>;
+
+/// Lets a handler return a reference or view into its State on purpose: the caller then shares
+/// it with the server without any protection, so the user has to know why that is right.
+///
+///   server.call([](State& s) { return unsafe_ref(s.constant_table); }).get()
+template <class T>
+class unsafe_ref {
+ public:
+  explicit unsafe_ref(T&& value) noexcept : value_{std::forward<T>(value)} {}
+
+  [[nodiscard]] std::remove_reference_t<T>& get() noexcept { return value_; }
+  operator std::remove_reference_t<T>&() noexcept { return value_; }
+
+ private:
+  T value_;
+};
+
+template <class T>
+unsafe_ref(T&&) -> unsafe_ref<T>;
+
+namespace detail {
+
+template <class T>
+inline constexpr bool points_into = std::is_reference_v<T> ||
+                                    (std::is_class_v<T> && std::input_or_output_iterator<T>);
+template <class Char, class Traits>
+inline constexpr bool points_into<std::basic_string_view<Char, Traits>> = true;
+template <class T, std::size_t size>
+inline constexpr bool points_into<std::span<T, size>> = true;
+template <class T>
+inline constexpr bool points_into<std::reference_wrapper<T>> = true;
+template <class T>
+inline constexpr bool points_into<std::optional<T>> = points_into<std::remove_cv_t<T>>;
+template <class A, class B>
+inline constexpr bool points_into<std::pair<A, B>> =
+    points_into<std::remove_cv_t<A>> || points_into<std::remove_cv_t<B>>;
+template <class... T>
+inline constexpr bool points_into<std::tuple<T...>> = (points_into<std::remove_cv_t<T>> || ...);
+
+/// A function object that may be empty, as std::function; an empty class, as a lambda without
+/// captures, never is, though it can be compared with null.
+template <class Handler>
+concept Nullable = !std::is_empty_v<Handler> && !std::is_function_v<Handler> &&
+                   requires(const Handler& handler) {
+                     { handler == nullptr } -> std::convertible_to<bool>;
+                     static_cast<bool>(handler);
+                   };
+
+}  // namespace detail
+
+/// What a handler returns must be a value: a reference, string_view, span or iterator would let
+/// the caller touch State while the server changes it.
+template <class R>
+concept ReturnsValue = !detail::points_into<std::remove_cv_t<R>>;
+
+/// Refuses an empty std::function, a null function pointer, and the like.
+///
+/// Throws: InvalidArgument, which names the call site.
+template <class Handler>
+void check_not_empty(const Handler& handler, const CallSite& site) {
+  if constexpr (detail::Nullable<Handler>) {
+    if (handler == nullptr) {
+      throw InvalidArgument{"an empty function was sent at " + to_string(site)};
+    }
+  }
+}
+
+/// Runs a handler, or hands a message to State's `handle_call`.
+template <class State, class Handler>
+decltype(auto) run_call(State& state, Handler& handler) {
+  if constexpr (std::invocable<Handler&, State&>) {
+    return std::invoke(handler, state);
+  } else if constexpr (std::invocable<Handler&>) {
+    return std::invoke(handler);
+  } else {
+    return state.handle_call(std::move(handler));
+  }
+}
+
+/// Runs a handler, or hands a message to State's `handle_cast`; what it returns is dropped.
+template <class State, class Handler>
+void run_cast(State& state, Handler& handler) {
+  if constexpr (HandlerOf<Handler, State>) {
+    static_cast<void>(run_call(state, handler));
+  } else if constexpr (CastMessageOf<Handler, State>) {
+    static_cast<void>(state.handle_cast(std::move(handler)));
+  } else {
+    static_cast<void>(state.handle_info(std::move(handler)));
+  }
+}
+
+namespace detail {
+
+/// The type that run_call returns; void for what cannot be sent, so that naming it is no error
+/// and the compiler speaks of the concepts.
+template <class Handler, class State>
+struct CallResult {
+  using type = void;
+};
+template <class Handler, class State>
+  requires(HandlerOf<Handler, State> || CallMessageOf<std::remove_const_t<Handler>, State>)
+struct CallResult<Handler, State> {
+  using type = decltype(run_call(std::declval<State&>(), std::declval<Handler&>()));
+};
+
+}  // namespace detail
+
+/// The type that a call with `Handler` returns.
+template <class Handler, class State>
+using CallResult = typename detail::CallResult<std::remove_reference_t<Handler>, State>::type;
+
+}  // namespace genserver

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSL-1.0
+// What waits in a mailbox: a type-erased closure, linked into a list.
+#pragma once
+
+#include <genserver/base/call_site.hpp>
+#include <genserver/base/exit_reason.hpp>
+
+namespace genserver {
+
+/// Why a request will not be handled.
+struct Refusal {
+  enum class Kind {
+    gone,          ///< The server ended, with `reason`.
+    mailbox_full,  ///< The mailbox's policy refused or dropped it.
+    no_reply       ///< Its Reply was aborted or dropped.
+  };
+  Kind kind = Kind::gone;
+  ExitReason reason = ExitReason::normal();
+};
+
+/// A request on its way through one mailbox.
+///
+/// Its maker pushes it; from then on it belongs to the mailbox, and then to the server, which
+/// calls exactly one of run() (with success) and refuse(). Both end it: it frees itself, or wakes
+/// the caller in whose frame it lives, and may be gone on return.
+///
+/// Aligned to 16 bytes, since the mailbox keeps the address in 44 bits.
+class alignas(16) Message {
+ public:
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  /// Handles it with the server's State.
+  ///
+  /// Throws: what the handler threw, if no caller can receive it, or Exit; then the message is
+  ///         still there, and refuse() is due.
+  virtual void run(void* state) = 0;
+
+  /// Completes its caller without handling it.
+  virtual void refuse(const Refusal& refusal) noexcept = 0;
+
+  /// Returns where it was sent.
+  [[nodiscard]] const CallSite& site() const noexcept { return site_; }
+
+  /// For the list or mailbox that holds the message, and for nobody else.
+  struct Link {
+    Message* next = nullptr;
+    bool is_counted = false;  // takes one of the mailbox's places
+  };
+  [[nodiscard]] Link& link() noexcept { return link_; }
+
+ protected:
+  explicit Message(const CallSite& site) noexcept : site_{site} {}
+  ~Message() = default;
+
+ private:
+  Link link_{};
+  CallSite site_;
+};
+
+/// A first-in, first-out list of messages; not for more than one thread at a time.
+class MessageList {
+ public:
+  [[nodiscard]] bool is_empty() const noexcept { return first_ == nullptr; }
+
+  void push_back(Message& message) noexcept {
+    message.link().next = nullptr;
+    if (last_ == nullptr) {
+      first_ = &message;
+    } else {
+      last_->link().next = &message;
+    }
+    last_ = &message;
+  }
+
+  /// Returns the first message, taken out, or null.
+  Message* pop_front() noexcept {
+    Message* const message = first_;
+    if (message != nullptr) {
+      first_ = message->link().next;
+      if (first_ == nullptr) last_ = nullptr;
+    }
+    return message;
+  }
+
+  /// Puts all of `others` before the first message, and leaves `others` empty.
+  void push_front(MessageList& others) noexcept {
+    if (others.is_empty()) return;
+    others.last_->link().next = first_;
+    first_ = others.first_;
+    if (last_ == nullptr) last_ = others.last_;
+    others = MessageList{};
+  }
+
+  /// Refuses every message, also those that come while it does.
+  void refuse_all(const Refusal& refusal) noexcept {
+    while (Message* const message = pop_front()) message->refuse(refusal);
+  }
+
+ private:
+  Message* first_ = nullptr;
+  Message* last_ = nullptr;
+};
+
+}  // namespace genserver

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <genserver/base/stack_trace.hpp>
+
+#include <support/catch.hpp>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+using genserver::Frame;
+using genserver::is_library_frame;
+using genserver::StackTrace;
+using genserver::to_text;
+
+namespace {
+
+Frame frame(std::string function, std::string module = "program") {
+  Frame made;
+  made.address = 0x401234;
+  made.offset = 0x1234;
+  made.function = std::move(function);
+  made.module = std::move(module);
+  return made;
+}
+
+bool is_users(std::string function) { return !is_library_frame(frame(std::move(function))); }
+
+}  // namespace
+
+TEST_CASE("a frame is printed on one line with its number, name and place", "[base][stack_trace]") {
+  const StackTrace trace{{frame("app::run(int)"), frame("main")}, ""};
+
+  CHECK(to_text(trace, "  ") ==
+        "  #0  app::run(int)  (program+0x1234)\n"
+        "  #1  main  (program+0x1234)\n");
+}
+
+TEST_CASE("file and line are preferred where they are known", "[base][stack_trace]") {
+  Frame known = frame("app::run(int)");
+  known.file = "account.cpp";
+  known.line = 42;
+  known.is_inlined = true;
+
+  CHECK(to_text({{known}, ""}) == "#0  app::run(int)  at account.cpp:42  [inlined]\n");
+}
+
+TEST_CASE("library frames are counted and the others keep their numbers", "[base][stack_trace]") {
+  const StackTrace trace{{frame("read", "libc.so.6"), frame("app::run(int)"),
+                          frame("genserver::GenServer<int>::loop()"), frame("clone3", "libc.so.6")},
+                         ""};
+
+  CHECK(to_text(trace) ==
+        "#1  app::run(int)  (program+0x1234)\n"
+        "(3 frames of genserver, std and libc not shown)\n");
+}
+
+TEST_CASE("everything is printed if all frames are of libraries", "[base][stack_trace]") {
+  const StackTrace trace{{frame("read", "libc.so.6"), frame("std::thread::join()")}, ""};
+
+  CHECK(to_text(trace) ==
+        "#0  read  (libc.so.6+0x1234)\n"
+        "#1  std::thread::join()  (program+0x1234)\n");
+}
+
+TEST_CASE("a trace without frames says why", "[base][stack_trace]") {
+  CHECK(to_text({{}, "the thread has ended"}, "> ") == "> (no frames; the thread has ended)\n");
+  CHECK(to_text({}) == "(no frames)\n");
+}
+
+TEST_CASE("the note follows the frames", "[base][stack_trace]") {
+  const StackTrace trace{{frame("main"), frame("_start")}, "taken by signal"};
+
+  CHECK(to_text(trace) ==
+        "#0  main  (program+0x1234)\n"
+        "(1 frame of genserver, std and libc not shown; taken by signal)\n");
+}
+
+TEST_CASE("an address without a name or a module is printed too", "[base][stack_trace]") {
+  CHECK(to_text({{frame("")}, ""}) == "#0  ??  (program+0x1234)\n");
+  CHECK(to_text({{frame("", "")}, ""}) == "#0  ??  (0x401234)\n");
+}
+
+TEST_CASE("a lambda belongs to the function that wrote it", "[base][stack_trace]") {
+  CHECK(is_users("app::Foo::bar()::{lambda(int&)#1}::operator()(int&) const"));
+  CHECK(is_users("app::Foo::bar() const::{lambda(int&)#1}::operator()(int&) const"));
+  CHECK(is_users("auto main::{lambda(auto:1&&)#1}::operator()<std::string>(std::string&&) const"));
+  CHECK(is_users("main::$_0::operator()(int&) const"));
+  CHECK_FALSE(is_users("int genserver::GenServer<int>::call<main::{lambda(int&)#1}>(main::{lambda("
+                       "int&)#1}, genserver::CallSite)"));
+  CHECK_FALSE(is_users("genserver::GenServer<int>::call(int)::{lambda()#1}::operator()() const"));
+  CHECK_FALSE(is_users("void std::__invoke_impl<void, app::Foo::bar()::{lambda(int&)#1}&, int&>("
+                       "std::__invoke_other, app::Foo::bar()::{lambda(int&)#1}&, int&)"));
+}
+
+TEST_CASE("the type that a function returns does not decide whose it is", "[base][stack_trace]") {
+  CHECK(is_users("std::vector<int, std::allocator<int> > app::list<int>(int)"));
+  CHECK(is_users("genserver::ServerRef<int> app::find(std::string const&)"));
+  CHECK(is_users("std::enable_if<(3)>(2), void>::type app::pick<3>()"));
+  CHECK(is_users("char const* app::word<int>()"));
+  CHECK(is_users("decltype(auto) app::forward<std::string&>(std::string&)"));
+  CHECK_FALSE(is_users("app::Thing* std::__addressof<app::Thing>(app::Thing&)"));
+  CHECK_FALSE(is_users("decltype ((get<0>)(declval<app::X>())) std::get<0>(app::X)"));
+}
+
+TEST_CASE("operators with brackets in their names are told apart", "[base][stack_trace]") {
+  CHECK(is_users("bool app::operator< <int>(app::Pair<int> const&, std::string const&)"));
+  CHECK(is_users("app::Value::operator std::string() const"));
+  CHECK(is_users("app::Pointer<std::string>::operator->() const"));
+  CHECK(is_users("std::ostream& app::operator<<(std::ostream&, app::Value const&)"));
+  CHECK_FALSE(is_users("bool std::operator==<char>(std::string const&, char const*)"));
+  CHECK_FALSE(is_users("std::function<void (int)>::operator()(int) const"));
+}
+
+TEST_CASE("clones, thunks and unnamed namespaces stay with their function", "[base][stack_trace]") {
+  CHECK(is_users("(anonymous namespace)::helper(int) [clone .isra.0]"));
+  CHECK(is_users("app::run(int) const [clone .cold]"));
+  CHECK(is_users("non-virtual thunk to app::Server::run()"));
+  CHECK_FALSE(is_users("std::thread::join() [clone .part.0]"));
+  CHECK_FALSE(is_users("__libc_start_call_main"));
+  CHECK_FALSE(is_users("start_thread"));
+  CHECK(is_users("start_threads()"));
+}
+
+TEST_CASE("strings are written short in long names", "[base][stack_trace]") {
+  const std::string text = to_text(
+      {{frame("app::find(std::__cxx11::basic_string<char, std::char_traits<char>, "
+              "std::allocator<char> > const&)")},
+       ""});
+
+  CHECK(text == "#0  app::find(std::string const&)  (program+0x1234)\n");
+}
+
+TEST_CASE("a name that is too long for a line loses its inside, not its ends",
+          "[base][stack_trace]") {
+  std::string parameters = "std::map<int, std::vector<app::VeryLongName, app::VeryLongAllocator> >";
+  for (int times = 0; times < 3; ++times) parameters += ", " + parameters;
+
+  const std::string text = to_text(
+      {{frame("void app::Store<std::pair<int, std::pair<long, long> > >::save(" + parameters +
+              ") const")},
+       ""},
+      "    ");
+
+  CHECK(text == "    #0  void app::Store<...>::save(...) const  (program+0x1234)\n");
+}
+
+TEST_CASE("shortening leaves operators and unnamed namespaces whole", "[base][stack_trace]") {
+  const std::string long_type = "app::" + std::string(120, 'x');
+
+  const std::string name = "bool (anonymous namespace)::operator<< <" + long_type + ">(int)";
+
+  const std::string text = to_text({{frame(name)}, ""});
+
+  CHECK(text == "#0  bool (anonymous namespace)::operator<< <...>(int)  (program+0x1234)\n");
+}
+
+TEST_CASE("every frame of a readable name fits into 100 columns", "[base][stack_trace]") {
+  const std::string type = "app::Map<app::Key<int, long>, app::Value<std::pair<int, app::Name>>>";
+
+  const std::string name = "app::Index<" + type + ">::find(" + type + ", " + type + ")";
+
+  const std::string text = to_text({{frame(name)}, ""}, "      ");
+
+  CHECK(text.size() <= 101);
+  CHECK(text.find("app::Index<") != std::string::npos);
+}

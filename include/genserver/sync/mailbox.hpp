@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: BSL-1.0
+// The queue of one server: many senders, one runner, first in first out.
+#pragma once
+
+#include <genserver/base/deadline.hpp>
+#include <genserver/base/message.hpp>
+#include <genserver/sync/platform/cpu.hpp>
+#include <genserver/sync/platform/wait.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+
+namespace genserver {
+
+/// Queues messages for whoever runs the server, and hands out the right to run it.
+///
+/// One 64-bit word holds who may run, the newest message (each links to the one before), the
+/// count of messages that take a place, and whether the mailbox is closed. Pushing is one
+/// compare-and-swap; taking everything that is queued is another.
+///
+///             push ──▶ wake the runner             try_run()
+///   idle ───────────────────────────▶ scheduled ─────────────▶ running
+///     ▲    (no message, nobody runs)                              │ pop()...
+///     └───────────────────────────── rest() ──────────────────────┘
+///
+/// A mailbox starts as running, for the thread that makes the State. It calls nothing: push()
+/// tells when the runner has to be woken, and the caller does it.
+///
+/// Threads: push(), make_room(), wait_for_room(), size() and is_closed() any; try_run_idle() and
+///          try_run() any; the others only who runs.
+class Mailbox {
+ public:
+  enum class Push {
+    queued,  ///< Accepted.
+    wake,    ///< Accepted, and nobody runs: the runner has to be woken.
+    full,    ///< Refused: all places are taken.
+    closed   ///< Refused for good.
+  };
+
+  /// `is_lossy`: evict_oldest() may be used; pop() then costs a mutex.
+  Mailbox(std::size_t capacity, bool is_lossy) noexcept
+      : capacity_{capacity}, is_lossy_{is_lossy} {}
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  /// Queues a message. With `is_counted` it takes a place until it is popped, and may find all
+  /// taken. Messages pushed by one thread are popped in that order, counted or not.
+  Push push(Message& message, bool is_counted) noexcept;
+
+  /// Waits until a place may be free; the caller tries again.
+  ///
+  /// Blocks: until half of the places are free, the mailbox is closed, the deadline, or for 1 ms:
+  ///         waking a sender for every single place would cost more than the messages, but a
+  ///         free place must not wait for the others to become free.
+  void wait_for_room(Deadline deadline) noexcept;
+
+  /// Takes out the oldest message that takes a place, or returns null. Only if lossy.
+  Message* evict_oldest() noexcept;
+
+  /// Returns how many of the places are taken.
+  [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] bool is_full() const noexcept { return size() >= capacity_; }
+  [[nodiscard]] bool is_closed() const noexcept;
+
+  /// Begins to run if nobody runs and nothing at all is queued.
+  bool try_run_idle() noexcept;
+  /// Begins to run if nobody runs and something is to be done.
+  bool try_run() noexcept;
+  /// Returns the next message, or null if none is queued.
+  Message* pop() noexcept;
+  /// Returns whether something was pushed since pop() found nothing; for spinning, so it may miss
+  /// what evict_oldest() has moved, but rest() does not.
+  [[nodiscard]] bool has_news() const noexcept;
+  /// Stops running, if nothing is queued. Returns false, and goes on running, if something is.
+  bool rest() noexcept;
+  /// Stops running and leaves what is queued to another runner. Returns whether that one has to
+  /// be woken, because something is queued, or because `needs_runner` says so.
+  bool hand_over(bool needs_runner) noexcept;
+  /// Refuses every later push; what was accepted before is still popped.
+  void close() noexcept;
+
+ private:
+  using Word = std::uint64_t;
+
+  // The word: bit 0 running, 1 something is kept for the runner beside the chain, 2 closed,
+  // 3 a sender waits for room, 4 to 19 how many places were ever taken, modulo 65536, 20 to 63
+  // the newest message's address without its four lowest bits, which are 0.
+  static constexpr Word running = 1;
+  static constexpr Word kept = 2;
+  static constexpr Word closed = 4;
+  static constexpr Word awaited = 8;
+  static constexpr Word one_place = Word{1} << 4;
+  static constexpr Word low_bits = (Word{1} << 20) - 1;
+
+  static Message* newest(Word word) noexcept {
+    return reinterpret_cast<Message*>(static_cast<std::uintptr_t>(word >> 20 << 4));
+  }
+  static Word encode(const Message* message) noexcept {
+    return static_cast<Word>(reinterpret_cast<std::uintptr_t>(message)) << 16;
+  }
+  /// Adds one place, in its 16 bits.
+  static Word with_place(Word low) noexcept {
+    constexpr Word count_bits = low_bits & ~(one_place - 1);
+    return (low & ~count_bits) | ((low + one_place) & count_bits);
+  }
+  /// Returns how many places are taken, if `popped` were given back; both count modulo 65536.
+  static std::size_t places(Word word, std::uint32_t popped) noexcept {
+    return static_cast<std::uint16_t>((word & low_bits) / one_place - popped);
+  }
+
+  bool has_room(Word word) noexcept;
+  std::uint32_t give_back() noexcept;
+  void wake_senders() noexcept;
+  void take_chain(Word flag) noexcept;
+  Message* pop_kept() noexcept;
+
+  const std::size_t capacity_;
+  const bool is_lossy_;
+
+  // Every change of word_ is a read-modify-write, so each release heads a release sequence that
+  // all later changes continue: an acquire synchronizes with all releases before it.
+  //   P1  push(): release ──▶ take_chain(): acquire      the messages' contents
+  //   P2  rest(), hand_over(): release ──▶ try_run*(): acquire      State, and the fields below
+  //   P3  close(): release ──▶ push(), is_closed(): acquire      why it was closed
+  // No wake-up is lost: "nothing queued -> idle" in rest() and "idle -> scheduled" in push() are
+  // changes of the same word, and the later of the two sees the other.
+  std::atomic<Word> word_{running};
+
+  // What popped_ was when a sender last looked; older than popped_ or equal, so that it errs on
+  // the side of "full", and then the sender looks again. Relaxed: a number that publishes nothing.
+  std::atomic<std::uint32_t> popped_seen_{0};
+
+  // Senders sleep on room_ only while the word says `awaited`; who takes that bit away changes
+  // room_ and then wakes. A sender reads room_ before it sets the bit, so it does not sleep on.
+  //   P4  wake_senders(), close(): release ──▶ wait_for_room(): acquire
+  std::atomic<std::uint32_t> room_{0};
+
+  // How many messages that took a place were ever popped or evicted. On a line of its own, since
+  // the runner writes it for every message. Changed by who runs; in a lossy mailbox, by who
+  // holds kept_mutex_.
+  //   P5  give_back(): release ──▶ has_room(), size(): acquire      a word read afterwards is not
+  //       older than the one in which the popped message took its place
+  alignas(64) std::atomic<std::uint32_t> popped_{0};
+
+  // The oldest messages, in order; they come before what the word's chain holds. Owned by who
+  // runs; in a lossy mailbox, by who holds kept_mutex_.
+  MessageList kept_list_{};
+  std::mutex kept_mutex_{};
+};
+
+inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
+  message.link().is_counted = is_counted;
+  Word word = word_.load(std::memory_order_relaxed);  // only a guess for the exchange below
+  for (;;) {
+    if ((word & closed) != 0) {
+      static_cast<void>(word_.load(std::memory_order_acquire));  // P3
+      return Push::closed;
+    }
+    if (is_counted && !has_room(word)) {
+      const Word now = word_.load(std::memory_order_relaxed);  // only to compare
+      if (now == word) return Push::full;
+      word = now;  // the count had changed before it was compared
+      continue;
+    }
+    message.link().next = newest(word);  // no sender follows it, so it may be reused meanwhile
+    const bool is_idle = (word & (running | kept)) == 0 && newest(word) == nullptr;
+    const Word low = word & low_bits;
+    const Word changed = (is_counted ? with_place(low) : low) | encode(&message);
+    if (word_.compare_exchange_weak(word, changed, std::memory_order_release,  // P1
+                                    std::memory_order_relaxed)) {
+      return is_idle ? Push::wake : Push::queued;
+    }
+  }
+}
+
+/// Returns whether a place is free. Right if the word has not changed since it was read.
+inline bool Mailbox::has_room(Word word) noexcept {
+  std::uint32_t seen = popped_seen_.load(std::memory_order_relaxed);
+  if (places(word, seen) < capacity_) return true;
+  const std::uint32_t popped = popped_.load(std::memory_order_acquire);  // P5
+  // By exchange, so that a sender that was long away cannot put an old number there.
+  popped_seen_.compare_exchange_strong(seen, popped, std::memory_order_relaxed);
+  return places(word, popped) < capacity_;
+}
+
+inline void Mailbox::wait_for_room(Deadline deadline) noexcept {
+  constexpr int short_spin = 32;
+  for (int i = 0; i < short_spin; ++i) {
+    if (!is_full() || is_closed()) return;
+    pause_cpu();
+  }
+  const std::uint32_t before = room_.load(std::memory_order_acquire);  // P4
+  // Relaxed: it only announces a sleeper, who looks again by itself.
+  word_.fetch_or(awaited, std::memory_order_relaxed);
+  if (!is_full() || is_closed()) return;  // a bit left behind costs one needless wake-up
+  const auto look_again = Deadline::after(std::chrono::milliseconds{1});
+  sleep_while_equal(room_, before, deadline.or_earlier(look_again));
+}
+
+inline void Mailbox::wake_senders() noexcept {
+  Word word = word_.load(std::memory_order_relaxed);
+  do {  // relaxed: nothing is published
+    if ((word & awaited) == 0 || size() > capacity_ / 2) return;
+  } while (!word_.compare_exchange_weak(word, word & ~awaited, std::memory_order_relaxed));
+  room_.fetch_add(1, std::memory_order_release);  // P4
+  wake_all(&room_);
+}
+
+inline std::size_t Mailbox::size() const noexcept {
+  for (;;) {  // until popped_ stood still, so that the two numbers belong together
+    const std::uint32_t popped = popped_.load(std::memory_order_acquire);  // P5
+    const Word word = word_.load(std::memory_order_acquire);  // keeps the next load behind it
+    if (popped == popped_.load(std::memory_order_relaxed)) return places(word, popped);
+  }
+}
+
+inline bool Mailbox::is_closed() const noexcept {
+  return (word_.load(std::memory_order_acquire) & closed) != 0;  // P3
+}
+
+inline bool Mailbox::try_run_idle() noexcept {
+  Word word = word_.load(std::memory_order_relaxed);
+  if ((word & (running | kept | closed)) != 0 || newest(word) != nullptr) return false;
+  return word_.compare_exchange_strong(word, word | running, std::memory_order_acquire,  // P2
+                                       std::memory_order_relaxed);
+}
+
+inline bool Mailbox::try_run() noexcept {
+  Word word = word_.load(std::memory_order_relaxed);
+  do {
+    if ((word & running) != 0) return false;
+    if ((word & kept) == 0 && newest(word) == nullptr) return false;
+  } while (!word_.compare_exchange_weak(word, word | running, std::memory_order_acquire,  // P2
+                                        std::memory_order_relaxed));
+  return true;
+}
+
+inline bool Mailbox::has_news() const noexcept {
+  return newest(word_.load(std::memory_order_relaxed)) != nullptr;  // take_chain() synchronizes
+}
+
+/// Moves what the word's chain holds behind the kept messages, oldest first; sets `flag`.
+inline void Mailbox::take_chain(Word flag) noexcept {
+  Word word = word_.load(std::memory_order_relaxed);
+  do {
+    if (newest(word) == nullptr) return;
+  } while (!word_.compare_exchange_weak(word, (word & low_bits) | flag,
+                                        std::memory_order_acquire,  // P1
+                                        std::memory_order_relaxed));
+  Message* oldest = nullptr;
+  for (Message* message = newest(word); message != nullptr;) {  // newest first: turn it round
+    Message* const before = message->link().next;
+    message->link().next = oldest;
+    oldest = message;
+    message = before;
+  }
+  while (oldest != nullptr) {
+    Message* const message = oldest;
+    oldest = message->link().next;
+    kept_list_.push_back(*message);
+  }
+}
+
+/// Gives back one place; returns how many were ever given back.
+inline std::uint32_t Mailbox::give_back() noexcept {
+  // The load is relaxed: only the caller changes it.
+  const std::uint32_t popped = popped_.load(std::memory_order_relaxed) + 1;
+  popped_.store(popped, std::memory_order_release);  // P5
+  return popped;
+}
+
+inline Message* Mailbox::pop() noexcept {
+  if (!is_lossy_) return pop_kept();
+  const std::scoped_lock lock{kept_mutex_};
+  return pop_kept();
+}
+
+inline Message* Mailbox::pop_kept() noexcept {
+  if (kept_list_.is_empty()) {
+    wake_senders();
+    take_chain(0);
+  }
+  Message* const message = kept_list_.pop_front();
+  if (message != nullptr && message->link().is_counted) {
+    const std::uint32_t popped = give_back();
+    if (popped % (capacity_ / 8 + 1) == 0) wake_senders();  // in the midst of a long batch
+  }
+  return message;
+}
+
+inline Message* Mailbox::evict_oldest() noexcept {
+  const std::scoped_lock lock{kept_mutex_};
+  // `kept` keeps the runner from resting on what is moved here behind its back.
+  take_chain(kept);
+  MessageList passed;  // calls, which take no place and are never evicted
+  Message* message = kept_list_.pop_front();
+  while (message != nullptr && !message->link().is_counted) {
+    passed.push_back(*message);
+    message = kept_list_.pop_front();
+  }
+  kept_list_.push_front(passed);
+  if (message != nullptr) give_back();
+  return message;
+}
+
+inline bool Mailbox::rest() noexcept {
+  wake_senders();
+  std::unique_lock lock{kept_mutex_, std::defer_lock};
+  if (is_lossy_) lock.lock();  // so that evict_oldest() cannot put anything there meanwhile
+  if (!kept_list_.is_empty()) return false;
+  Word word = word_.load(std::memory_order_relaxed);
+  do {
+    if (newest(word) != nullptr) return false;
+  } while (!word_.compare_exchange_weak(word, word & ~(running | kept),
+                                        std::memory_order_release,  // P2
+                                        std::memory_order_relaxed));
+  return true;
+}
+
+inline bool Mailbox::hand_over(bool needs_runner) noexcept {
+  std::unique_lock lock{kept_mutex_, std::defer_lock};
+  if (is_lossy_) lock.lock();
+  needs_runner = needs_runner || !kept_list_.is_empty();
+  Word word = word_.load(std::memory_order_relaxed);
+  Word changed = 0;
+  do {
+    changed = (word & ~running) | (needs_runner ? kept : 0);
+  } while (!word_.compare_exchange_weak(word, changed, std::memory_order_release,  // P2
+                                        std::memory_order_relaxed));
+  return newest(changed) != nullptr || (changed & kept) != 0;
+}
+
+inline void Mailbox::close() noexcept {
+  const Word before = word_.fetch_or(closed, std::memory_order_release);  // P3
+  if ((before & awaited) != 0) {
+    room_.fetch_add(1, std::memory_order_release);  // P4
+    wake_all(&room_);
+  }
+}
+
+}  // namespace genserver

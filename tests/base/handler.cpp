@@ -31,7 +31,6 @@ struct Account {
   void handle_cast(Deposit deposit) { balance += deposit.amount; }
   int handle_cast(std::unique_ptr<Deposit> deposit) { return balance += deposit->amount; }
   void handle_info(Tick) { ++ticks; }
-  void handle_call(Balance, Reply<int>&&) {}
 
   int withdraw_all() { return std::exchange(balance, 0); }
   [[nodiscard]] int peek() const { return balance; }
@@ -87,15 +86,11 @@ TEST_CASE("State's own functions tell which messages it takes", "[base][handler]
   STATIC_REQUIRE_FALSE(CallMessageOf<Balance, int>);
 }
 
-TEST_CASE("a handler that answers later takes a Reply", "[base][handler]") {
-  const auto later = [](Account&, Reply<int>&&) {};
-  const auto at_once = [](Account&) { return 1; };
-
-  STATIC_REQUIRE(DeferredHandlerOf<decltype(later), Account, int>);
-  STATIC_REQUIRE(DeferredHandlerOf<Balance, Account, int>);
-  STATIC_REQUIRE_FALSE(DeferredHandlerOf<decltype(later), Account, std::string>);
-  STATIC_REQUIRE_FALSE(DeferredHandlerOf<decltype(at_once), Account, int>);
-  STATIC_REQUIRE_FALSE(DeferredHandlerOf<Deposit, Account, int>);
+TEST_CASE("a message that comes again and again can be copied", "[base][handler]") {
+  STATIC_REQUIRE(PeriodicMessageOf<Deposit, Account>);
+  STATIC_REQUIRE(PeriodicMessageOf<Tick, Account>);
+  STATIC_REQUIRE_FALSE(PeriodicMessageOf<std::unique_ptr<Deposit>, Account>);
+  STATIC_REQUIRE_FALSE(PeriodicMessageOf<Unknown, Account>);
 }
 
 TEST_CASE("a guard looks at the State and does not change it", "[base][handler]") {

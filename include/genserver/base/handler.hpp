@@ -17,9 +17,6 @@
 
 namespace genserver {
 
-template <class R>
-class Reply;
-
 /// A type that can be a server's state: an object that can be destroyed.
 template <class State>
 concept ServerState = std::is_object_v<State> && !std::is_array_v<State> &&
@@ -49,15 +46,6 @@ template <class Message, class State>
 concept PeriodicMessageOf =
     std::copy_constructible<Message> &&
     (CastMessageOf<Message, State> || InfoMessageOf<Message, State>);
-
-/// A closure `void(State&, Reply<R>)`, or a message with `handle_call(message, Reply<R>)`, that
-/// may answer later.
-template <class Handler, class State, class R>
-concept DeferredHandlerOf =
-    requires(Handler& handler, State& state) { handler(state, std::declval<Reply<R>>()); } ||
-    requires(Handler& message, State& state) {
-      state.handle_call(std::move(message), std::declval<Reply<R>>());
-    };
 
 /// A condition on State, which it does not change.
 template <class Guard, class State>

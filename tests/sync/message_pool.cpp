@@ -187,6 +187,18 @@ TEST_CASE("a thread that ends keeps no block that it did not use", "[sync][messa
   CHECK(all.size() < 250);
 }
 
+TEST_CASE("a thread that only gives back a few blocks loses none", "[sync][message_pool]") {
+  std::set<void*> all;
+
+  for (int round = 0; round < 500; ++round) {
+    const Blocks blocks = allocate(3);
+    all.insert(blocks.begin(), blocks.end());
+    on_thread([&] { deallocate(blocks); });
+  }
+
+  CHECK(all.size() < 250);
+}
+
 TEST_CASE("what a thread gave back is there for others when it has ended", "[sync][message_pool]") {
   const Blocks blocks = allocate(1000);
   std::size_t known = 0;

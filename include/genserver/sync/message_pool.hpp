@@ -103,7 +103,7 @@ inline void* MessagePool::allocate() {
 
 inline void MessagePool::deallocate(void* block) noexcept {
   Shelf& shelf = MessagePool::shelf();
-  if (shelf.current.count >= batch_size || shelf.is_closed) [[unlikely]] make_room();
+  if (shelf.current.count % batch_size == 0 || shelf.is_closed) [[unlikely]] make_room();
   shelf.current.push(static_cast<Block*>(block));
   if (shelf.is_closed) [[unlikely]] make_room();
 }
@@ -124,7 +124,10 @@ inline void* MessagePool::allocate_from_batch() {
 
 inline void MessagePool::make_room() noexcept {
   Shelf& shelf = MessagePool::shelf();
-  if (!shelf.is_closed) empty_at_exit();
+  if (!shelf.is_closed) {
+    empty_at_exit();
+    if (shelf.current.first == nullptr) return;  // it only had to be said, once in a thread
+  }
   if (shelf.spare.first != nullptr) Depot::instance().give(shelf.spare);
   shelf.spare = std::exchange(shelf.current, Batch{});
   if (shelf.is_closed && shelf.spare.first != nullptr) {

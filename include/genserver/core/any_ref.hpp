@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+// A reference to a server of any kind.
+#pragma once
+
+#include <genserver/core/server_core.hpp>
+
+#include <compare>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace genserver {
+
+/// Names a server, whatever its State. A value: copyable, comparable, hashable.
+///
+/// It does not keep the server running, and stays usable after its end.
+///
+/// Threads: any; changing the same reference is for one.
+/// Throws:  InvalidArgument from every function of an empty reference, which is made by default;
+///          Forked from whatever sends or waits, in a child made by fork().
+/// Erlang:  pid().
+class AnyRef {
+ public:
+  AnyRef() noexcept = default;
+
+  /// Returns whether it names a server, alive or not.
+  [[nodiscard]] explicit operator bool() const noexcept { return server_ != nullptr; }
+
+  /// Returns false once the server has ended.
+  [[nodiscard]] bool is_alive() const { return !core().end().is_over(); }
+  [[nodiscard]] Pid pid() const { return core().pid(); }
+  [[nodiscard]] const std::string& name() const { return core().name(); }
+  /// Returns why the server has ended, or nothing while it has not.
+  [[nodiscard]] std::optional<ExitReason> exit_reason() const { return core().end().reason(); }
+
+  /// Stops the server when what was sent before has been handled, and waits for its end. What is
+  /// sent later is refused.
+  ///
+  /// Blocks: until the server's thread has ended.
+  /// Throws: ServerGone if it had ended before; SelfWait from its own handlers; Deadlock.
+  /// Erlang: gen_server:stop/3.
+  void stop(ExitReason reason = ExitReason::normal(), CallSite site = CallSite::here()) const {
+    check_alive(site);
+    core().stop(reason, Deadline::never(), site);
+  }
+  /// As stop(). Returns false if the time is up; the server still stops, later.
+  bool stop_for(Timespan timeout, ExitReason reason = ExitReason::normal(),
+                CallSite site = CallSite::here()) const {
+    check_alive(site);
+    return core().stop(reason, Deadline::after(timeout), site);
+  }
+  /// As stop(), but does not wait; its own handlers may do that too. Does nothing if it has ended.
+  void request_stop(ExitReason reason = ExitReason::normal(),
+                    CallSite site = CallSite::here()) const {
+    core().check_not_forked(site);
+    core().request_stop(reason);
+  }
+
+  /// Two references are equal if they name the same server.
+  friend bool operator==(const AnyRef& a, const AnyRef& b) noexcept {
+    return a.server_ == b.server_;
+  }
+  /// Ordered by pid, the empty one first.
+  friend std::strong_ordering operator<=>(const AnyRef& a, const AnyRef& b) noexcept {
+    return a.order() <=> b.order();
+  }
+
+  [[nodiscard]] std::size_t hash() const noexcept {
+    return std::hash<const void*>{}(server_.get());
+  }
+
+ protected:
+  explicit AnyRef(std::shared_ptr<ServerCore> server) noexcept : server_{std::move(server)} {}
+
+  [[nodiscard]] ServerCore& core() const {
+    if (server_ == nullptr) {
+      throw InvalidArgument{"an empty ServerRef was used: it names no server"};
+    }
+    return *server_;
+  }
+  [[nodiscard]] const std::shared_ptr<ServerCore>& shared_core() const noexcept { return server_; }
+
+ private:
+  [[nodiscard]] Pid order() const noexcept { return server_ ? server_->pid() : Pid{}; }
+  void check_alive(const CallSite& site) const {
+    core().check_not_forked(site);
+    if (core().end().is_over()) core().raise(core().end().refusal(), WaitKind::stop, site);
+  }
+
+  std::shared_ptr<ServerCore> server_{};
+};
+
+}  // namespace genserver
+
+template <>
+struct std::hash<genserver::AnyRef> {
+  std::size_t operator()(const genserver::AnyRef& ref) const noexcept { return ref.hash(); }
+};

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+// The wait of a handler for another server, and what to do if that is a deadlock.
+#pragma once
+
+#include <genserver/base/report.hpp>
+#include <genserver/core/callee.hpp>
+#include <genserver/core/running.hpp>
+#include <genserver/core/wait_graph.hpp>
+#include <genserver/sync/report_sink.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace genserver {
+
+/// The edge of the wait graph for whatever the calling thread runs; nothing on other threads.
+class CallerEdge {
+ public:
+  CallerEdge() noexcept = default;
+  /// As default-made, and then begin().
+  CallerEdge(const Callee& target, WaitKind kind, const CallSite& site) noexcept {
+    begin(target, kind, site);
+  }
+
+  /// Publishes the edge, if a handler runs on this thread. `site` is where it waits.
+  void begin(const Callee& target, WaitKind kind, const CallSite& site) noexcept;
+
+  /// Returns what ends the edge; for who will answer.
+  [[nodiscard]] WaitToken token() const noexcept { return waiting_.token(); }
+
+  /// Looks whether the edge closes a circle; to be called before anything is sent.
+  ///
+  /// Throws: Deadlock, after the report, if the caller's Options::on_deadlock says so. The edge
+  ///         is gone then.
+  void check() {
+    if (caller_ != nullptr) check_caller();
+  }
+
+ private:
+  void check_caller();
+  [[nodiscard]] Report report_on(const std::vector<Waiting::Member>& cycle, bool raises) const;
+
+  Callee* caller_ = nullptr;
+  Waiting waiting_{};
+};
+
+inline void CallerEdge::begin(const Callee& target, WaitKind kind,
+                              const CallSite& site) noexcept {
+  const Running* const running = Running::now();
+  if (running == nullptr) return;
+  caller_ = &running->server;
+  waiting_.begin(caller_->record(), target.record(), kind, site);
+}
+
+inline void CallerEdge::check_caller() {
+  if (caller_->options().on_deadlock == OnDeadlock::ignore) return;
+  const bool raises = caller_->options().on_deadlock == OnDeadlock::raise;
+  const auto cycle = waiting_.find_cycle(raises);
+  if (!cycle) return;
+  Report report = report_on(*cycle, raises);
+  deliver(report);
+  if (!raises) return;
+  std::string message = "deadlock";
+  const char* separator = ": ";
+  for (const WaitEdge& edge : report.cycle) {
+    message += std::exchange(separator, ", ") + to_string(edge);
+  }
+  throw Deadlock{message, std::move(report.cycle)};
+}
+
+inline Report CallerEdge::report_on(const std::vector<Waiting::Member>& cycle,
+                                    bool raises) const {
+  Report report;
+  report.kind = Report::Kind::deadlock;
+  report.server = caller_->name();
+  report.pid = caller_->pid();
+  for (const Waiting::Member& member : cycle) {
+    report.cycle.push_back(member.edge);
+    // They stay where they are until this thread goes on, so the stacks are those of the circle.
+    report.stacks.push_back(
+        {member.edge.waiter, member.edge.waiter_pid, member.record->runner_stack()});
+  }
+  report.outcome = raises ? "the request that closes the circle was not sent, it throws Deadlock"
+                          : "on_deadlock is `report`: the servers wait for each other";
+  return report;
+}
+
+}  // namespace genserver

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+// How messages get into a server: admission, and waking who runs it.
+#pragma once
+
+#include <genserver/core/callee.hpp>
+#include <genserver/core/caller_edge.hpp>
+#include <genserver/core/timer.hpp>
+#include <genserver/sync/parker.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace genserver {
+
+/// What became of a message that takes a place in the mailbox.
+enum class Admission {
+  accepted,
+  gone,  ///< The server takes no more.
+  full,  ///< Its policy refuses it.
+  late   ///< There was no room until the deadline.
+};
+
+/// The sending side of a server.
+///
+/// Threads: any.
+class Inbox : public Callee {
+ public:
+  using Callee::Callee;
+
+  /// Sends a message that takes no place: a call, whose caller waits in its own frame, or one of
+  /// the server to itself. Returns false if the server takes no more; it is still the caller's.
+  bool post(Message& message) noexcept;
+
+  /// Sends a message that takes a place, by the rules of Options::on_full; if the server sends it
+  /// to itself, it takes none. Unless accepted, the message is still the caller's.
+  ///
+  /// With `waits_already` the calling server has published its edge of the wait graph.
+  /// Blocks: with OnFull::block, while the mailbox is full, until the deadline.
+  /// Throws: Deadlock, if a server would wait for room and none can ever come. Then, too, the
+  ///         message is the caller's.
+  Admission post_counted(Message& message, Deadline deadline, bool waits_already);
+
+  /// Arms a timer. On a server that has ended, the timer has ended too.
+  void arm(const std::shared_ptr<TimerMessage>& timer, Deadline due) {
+    if (timers_.arm(timer, due.when())) parker_.unpark();
+  }
+
+  [[nodiscard]] TimerQueue& timers() noexcept { return timers_; }
+
+ protected:
+  ~Inbox() = default;
+
+  [[nodiscard]] Parker& parker() noexcept { return parker_; }
+  /// Reports what was refused or dropped and not reported yet.
+  void report_refused(const CallSite& site);
+
+ private:
+  Admission wait_for_room(Message& message, Deadline deadline, bool waits_already);
+  Admission make_room(Message& message);
+  void count_refused(const CallSite& site);
+
+  Parker parker_{};  // where the server's thread sleeps
+  TimerQueue timers_{};
+
+  // Relaxed: numbers and a time that publish nothing.
+  std::atomic<std::uint64_t> refused_{0};  // since the last report
+  std::atomic<Deadline::Clock::rep> next_report_{0};
+};
+
+inline bool Inbox::post(Message& message) noexcept {
+  const Mailbox::Push result = mailbox().push(message, false);
+  if (result == Mailbox::Push::wake) parker_.unpark();
+  return result != Mailbox::Push::closed;
+}
+
+inline Admission Inbox::post_counted(Message& message, Deadline deadline, bool waits_already) {
+  switch (mailbox().push(message, !is_self())) {
+    case Mailbox::Push::queued: return Admission::accepted;
+    case Mailbox::Push::wake: parker_.unpark(); return Admission::accepted;
+    case Mailbox::Push::closed: return Admission::gone;
+    case Mailbox::Push::full: break;
+  }
+  if (options().on_full == OnFull::block) return wait_for_room(message, deadline, waits_already);
+  if (options().on_full == OnFull::drop_oldest) return make_room(message);
+  count_refused(message.site());
+  return Admission::full;
+}
+
+inline Admission Inbox::wait_for_room(Message& message, Deadline deadline, bool waits_already) {
+  const CallSite site = message.site();
+  LongWaitScope watched{*this, WaitKind::room, site};
+  for (;;) {
+    const Mailbox::Push result = mailbox().push(message, true);
+    if (result == Mailbox::Push::wake) parker_.unpark();
+    if (result == Mailbox::Push::closed) return Admission::gone;
+    if (result != Mailbox::Push::full) return Admission::accepted;
+    if (deadline.has_passed()) return Admission::late;
+    // A new edge for every attempt: the room that somebody else took may have been the last.
+    CallerEdge edge;
+    if (!waits_already) edge.begin(*this, WaitKind::room, site);
+    edge.check();
+    watched.tell_if_long();
+    mailbox().wait_for_room(deadline);
+  }
+}
+
+/// Drops the oldest messages until this one is in.
+inline Admission Inbox::make_room(Message& message) {
+  const CallSite site = message.site();
+  for (;;) {
+    if (Message* const oldest = mailbox().evict_oldest()) {
+      oldest->refuse({Refusal::Kind::mailbox_full, ExitReason::normal()});
+      count_refused(site);
+    }
+    const Mailbox::Push result = mailbox().push(message, true);
+    if (result == Mailbox::Push::wake) parker_.unpark();
+    if (result == Mailbox::Push::closed) return Admission::gone;
+    if (result != Mailbox::Push::full) return Admission::accepted;
+  }
+}
+
+/// Counts a refused or dropped message, and reports them, at most once a second; what comes in
+/// between is in the next report, the last of which comes with the server's end.
+inline void Inbox::count_refused(const CallSite& site) {
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  const auto now = Deadline::Clock::now().time_since_epoch();
+  auto due = next_report_.load(std::memory_order_relaxed);
+  const auto next = (now + std::chrono::duration_cast<Deadline::Clock::duration>(
+                               std::chrono::seconds{1})).count();
+  if (now.count() < due ||
+      !next_report_.compare_exchange_strong(due, next, std::memory_order_relaxed)) {
+    return;
+  }
+  report_refused(site);
+}
+
+inline void Inbox::report_refused(const CallSite& site) {
+  Report report;
+  report.count = refused_.exchange(0, std::memory_order_relaxed);
+  if (report.count == 0) return;
+  report.kind = Report::Kind::overflow;
+  report.server = name();
+  report.pid = pid();
+  report.site = site;
+  report.mailbox_size = mailbox().size();
+  report.mailbox_capacity = mailbox().capacity();
+  deliver(report);
+}
+
+}  // namespace genserver

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: BSL-1.0
+// The life of one server, whatever its State.
+#pragma once
+
+#include <genserver/core/guarded_calls.hpp>
+#include <genserver/core/inbox.hpp>
+#include <genserver/core/request.hpp>
+#include <genserver/core/running.hpp>
+#include <genserver/core/server_end.hpp>
+#include <genserver/core/watchdog.hpp>
+#include <genserver/sync/platform/thread.hpp>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace genserver {
+
+/// Runs messages on a thread of its own, from the making of the State to its end.
+///
+///   starting ──▶ running ──▶ stopping ──▶ ended
+///       │           └── exception ──▲
+///       └── the State's constructor throws ──▶ ended
+///
+/// The end, in this order, so that the State's resources are free before anybody learns of it:
+/// the mailbox is closed; State::terminate; State's destructor; what is still queued is completed;
+/// a crash is reported; the end is published and who waits for it woken; the thread ends.
+///
+/// Threads: any, except for what is the runner's: who has the right to run the mailbox.
+class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore> {
+ public:
+  using Inbox::Inbox;
+
+  /// Starts the thread, which calls `make(context)` to make the State, and waits for that.
+  ///
+  /// Blocks: until it has returned. Throws: StartFailed; what make() throws.
+  void start(void (*make)(void* context), void* context);
+
+  /// Asks it to end with `reason` when what was sent before has been handled. Does not wait.
+  void request_stop(const ExitReason& reason) noexcept;
+  /// Asks it to end, and waits for the end of its thread. Returns false at the deadline.
+  ///
+  /// Throws: SelfWait, Deadlock; then it was not asked.
+  bool stop(const ExitReason& reason, Deadline deadline, const CallSite& site);
+  /// The owner goes: stops it, and waits, unless that is the server's own handler, or would be a
+  /// deadlock. Returns whether it has ended.
+  bool leave() noexcept;
+
+  /// Sends a message by post_counted(), and refuses it unless it was accepted.
+  Admission submit(Message& message, Deadline deadline, bool waits_already);
+
+  [[nodiscard]] ServerEnd& end() noexcept { return end_; }
+  [[nodiscard]] RequestBook& book() noexcept { return book_; }
+
+  /// Runs `message` on this thread, as the server, if the server is idle. Returns false if not;
+  /// then the message is still the caller's. Else it is completed, now or by the server's end.
+  bool try_run_here(Message& message);
+
+  // --- the runner's
+
+  /// Ends the server after this message.
+  void end_with(ExitReason reason) noexcept { ends_with_ = std::move(reason); }
+  /// Queues a message to be run before all that is in the mailbox.
+  void post_first(Message& message) noexcept { continuations_.push_back(message); }
+  /// Queues a call until its guard holds.
+  void post_guarded(GuardedMessage& message) noexcept { guarded_.push_back(message); }
+  /// Throws: SelfWait if there is no State yet, ServerGone if there is none any more.
+  void check_state(const CallSite& site) const;
+  virtual void* state() noexcept = 0;
+
+  /// Names State's type: the address of something of which each type has its own.
+  [[nodiscard]] virtual const void* state_type() const noexcept = 0;
+
+ protected:
+  virtual ~ServerCore() = default;
+
+ private:
+  /// What the starting thread and the new one share; in the frame of start().
+  struct Start {
+    std::shared_ptr<ServerCore> server{};
+    void (*make)(void* context) = nullptr;
+    void* context = nullptr;
+    WaitToken waiter{};
+    std::exception_ptr error{};
+    OneShot done{};
+  };
+
+  struct StopMessage final : Message {
+    explicit StopMessage(ServerCore& owner) noexcept : Message{CallSite{}}, server{owner} {}
+    void run(void*) override { server.end_with(reason); }
+    void refuse(const Refusal&) noexcept override {}  // it ends for another reason
+    ServerCore& server;
+    ExitReason reason = ExitReason::normal();
+  };
+
+  /// Ends the server also if its thread is unwound by pthread_exit or pthread_cancel.
+  struct EndGuard {
+    ServerCore& server;
+    ~EndGuard() { server.finish(); }
+  };
+
+  virtual void terminate_state(const ExitReason& reason) = 0;
+  virtual void destroy_state() noexcept = 0;
+
+  static void thread_main(void* start);
+  void run(Start& start);
+  bool make_state(Start& start);
+  void fail_start(Start& start, std::exception_ptr error);
+  Message* next();
+  void wait_for_news();
+  bool retry(GuardedMessage& message);
+  template <class Function>
+  void attempt(Message& message, Function&& function);
+  void finish() noexcept;
+  void terminate() noexcept;
+  void refuse_everything() noexcept;
+  void set_reason(const ExitReason& reason) noexcept;
+  void report_end() noexcept;
+  void join() noexcept;
+  void detach() noexcept;
+
+  RequestBook book_{};
+  SpinGovernor idle_{};
+
+  // The runner's:
+  MessageList continuations_{};
+  GuardedCalls guarded_{};           // whose guard did not hold
+  Message* in_flight_ = nullptr;     // being run; refused if the server ends in it
+  std::optional<ExitReason> ends_with_{};  // set: the server ends after this message
+  CallSite end_site_{};              // where the message was sent that threw
+  bool has_state_ = false;
+
+  StopMessage stop_message_{*this};
+  std::atomic<bool> is_stop_sent_{false};  // relaxed: it only chooses who sends the message
+
+  ServerEnd end_{};
+
+  std::mutex join_mutex_{};
+  Thread thread_{};  // guarded by join_mutex_
+};
+
+inline void ServerCore::start(void (*make)(void* context), void* context) {
+  watch_for_fork();
+  Start start;
+  start.server = shared_from_this();
+  start.make = make;
+  start.context = context;
+  CallerEdge edge{*this, WaitKind::start, CallSite{}};
+  start.waiter = edge.token();
+  try {
+    Watchdog::instance().watch(options().stuck_after);
+    const std::scoped_lock lock{join_mutex_};
+    thread_ = Thread{&thread_main, &start, options().stack_size};
+  } catch (const std::system_error&) {
+    std::throw_with_nested(StartFailed{fmt::format(
+        "server \"{}\" could not be started: the system refuses a thread", name())});
+  }
+  await(start.done, WaitKind::start, CallSite{}, Deadline::never());
+  if (!start.error) return;
+  join();
+  std::rethrow_exception(std::move(start.error));
+}
+
+inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
+  if (is_stop_sent_.exchange(true, std::memory_order_relaxed)) return;  // see the member
+  stop_message_.reason = reason;
+  post(stop_message_);
+}
+
+inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site) {
+  check_not_forked(site);
+  if (!end_.is_over()) {
+    if (is_self()) raise_self_wait("a server cannot wait for its own end", site);
+    CallerEdge edge{*this, WaitKind::stop, site};
+    edge.check();
+    request_stop(reason);
+    if (!await(end_.done(), WaitKind::stop, site, deadline)) return false;
+  }
+  if (!is_self()) join();  // it is, if its owner is the last thing that its thread destroys
+  return true;
+}
+
+inline bool ServerCore::leave() noexcept {
+  if (is_forked_child()) {  // its thread is not here, and would need this object
+    static_cast<void>(new std::shared_ptr<ServerCore>{shared_from_this()});
+    return true;
+  }
+  try {
+    if (!is_self()) return stop(ExitReason::normal(), Deadline::never(), CallSite{});
+  } catch (const Deadlock&) {  // reported; it ends by itself when the circle is gone
+  }
+  request_stop(ExitReason::normal());
+  detach();
+  return false;
+}
+
+inline Admission ServerCore::submit(Message& message, Deadline deadline, bool waits_already) {
+  Refusal why{Refusal::Kind::mailbox_full, ExitReason::normal()};
+  try {
+    const Admission admission = post_counted(message, deadline, waits_already);
+    if (admission == Admission::accepted) return admission;
+    if (admission == Admission::gone) why = end_.refusal();
+    message.refuse(why);
+    return admission;
+  } catch (...) {  // a deadlock while it waited for room
+    message.refuse(why);
+    throw;
+  }
+}
+
+inline bool ServerCore::try_run_here(Message& message) {
+  if (!mailbox().try_run_idle()) return false;
+  record().set_runner(ThreadRecord::current());
+  {
+    const RunningScope scope{*this};
+    attempt(message, [&] { message.run(state()); });
+  }
+  const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty();
+  if (mailbox().hand_over(needs_thread)) parker().unpark();
+  return true;
+}
+
+inline void ServerCore::check_state(const CallSite& site) const {
+  if (has_state_) [[likely]] return;
+  if (is_closed()) raise(end_.refusal(), WaitKind::call, site);
+  raise_self_wait("its State is still being made", site);
+}
+
+inline void ServerCore::thread_main(void* argument) {
+  Start& start = *static_cast<Start*>(argument);
+  const std::shared_ptr<ServerCore> server = start.server;  // start ends before the thread does
+  server->run(start);
+}
+
+inline void ServerCore::run(Start& start) {
+  name_this_thread(name());
+  record().set_runner(ThreadRecord::current());
+  const RunningScope scope{*this};
+  if (make_state(start)) {
+    const EndGuard guard{*this};
+    while (!ends_with_) {
+      if (Message* const message = next()) {
+        attempt(*message, [&] { message->run(state()); });
+      }
+      guarded_.retry([&](GuardedMessage& message) { return retry(message); });
+    }
+  }
+  end_.do_last();
+}
+
+/// Makes the State and lets start() return. Returns false if there is none; then all is over.
+inline bool ServerCore::make_state(Start& start) {
+  std::exception_ptr error;
+  record().begin_message(CallSite{});
+  try {
+    start.make(start.context);
+    has_state_ = true;
+  } catch (ForcedUnwind&) {
+    fail_start(start, std::make_exception_ptr(
+                          StartFailed{"the thread of \"" + name() + "\" was ended as it started"}));
+    throw;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  record().end_message();
+  if (error) {
+    fail_start(start, std::move(error));
+    return false;
+  }
+  start.waiter.end();  // before the answer, as every edge
+  start.done.set();
+  return true;
+}
+
+inline void ServerCore::fail_start(Start& start, std::exception_ptr error) {
+  end_with(ExitReason::exception(error));
+  finish();
+  start.error = std::move(error);
+  start.waiter.end();  // as above
+  start.done.set();
+}
+
+/// Returns the next message, or null after a wait: then there may be other things to do.
+inline Message* ServerCore::next() {
+  if (Message* const message = continuations_.pop_front()) return message;
+  timers().push_due(mailbox());
+  if (Message* const message = mailbox().pop()) return message;
+  wait_for_news();
+  return nullptr;
+}
+
+inline void ServerCore::wait_for_news() {
+  // It keeps the right to run while it spins, so that senders need not wake it; unless callers
+  // want that right.
+  if (options().run_calls == RunCalls::on_server_thread &&
+      idle_.spin_until([&] { return mailbox().has_news(); })) {
+    return;
+  }
+  if (!mailbox().rest()) return;
+  do {  // ends by a push that finds it idle, by hand_over(), or by a timer
+    parker().park(timers().next_due());
+    timers().push_due(mailbox());
+  } while (!mailbox().try_run());
+  record().set_runner(ThreadRecord::current());
+}
+
+/// Runs one message; what it throws ends the server.
+template <class Function>
+void ServerCore::attempt(Message& message, Function&& function) {
+  const CallSite site = message.site();
+  in_flight_ = &message;
+  record().begin_message(site);
+  std::exception_ptr error;
+  try {
+    error = capture(
+        [&] {
+          function();
+          in_flight_ = nullptr;
+        },
+        false);
+  } catch (const Exit& exit) {
+    end_with(exit.reason);
+  }
+  record().end_message();
+  if (!error) return;
+  end_site_ = site;
+  end_with(ExitReason::exception(std::move(error)));
+}
+
+/// Tries a call that waits for its guard; returns false if it has to wait on.
+inline bool ServerCore::retry(GuardedMessage& message) {
+  if (ends_with_ || !continuations_.is_empty()) return false;  // that comes first
+  bool has_run = false;
+  attempt(message, [&] { has_run = message.try_run(state()); });
+  return has_run || ends_with_;  // what ends the server is not tried again, but refused
+}
+
+inline void ServerCore::finish() noexcept {
+  set_reason(ends_with_ ? *ends_with_ : ExitReason::killed());
+  mailbox().close();
+  const bool had_state = has_state_;
+  if (had_state) terminate();
+  has_state_ = false;
+  if (had_state) destroy_state();
+  refuse_everything();
+  if (had_state) report_end();  // else the starter gets the exception
+  end_.publish();
+}
+
+inline void ServerCore::terminate() noexcept {
+  const ExitReason reason = end_.refusal().reason;
+  record().begin_message(CallSite{});
+  std::exception_ptr error;
+  try {
+    error = capture([&] { terminate_state(reason); }, false);
+  } catch (const Exit& exit) {
+    set_reason(exit.reason);
+  }
+  record().end_message();
+  if (error) set_reason(ExitReason::exception(std::move(error)));
+}
+
+inline void ServerCore::refuse_everything() noexcept {
+  const Refusal refusal = end_.refusal();
+  if (Message* const message = std::exchange(in_flight_, nullptr)) message->refuse(refusal);
+  guarded_.refuse_all(refusal);
+  continuations_.refuse_all(refusal);
+  timers().close();
+  while (Message* const message = mailbox().pop()) message->refuse(refusal);
+  book_.refuse_all();
+}
+
+inline void ServerCore::set_reason(const ExitReason& reason) noexcept {
+  end_.set_reason(reason);
+  book_.close(reason);
+}
+
+inline void ServerCore::report_end() noexcept {
+  const ExitReason reason = end_.refusal().reason;
+  try {
+    report_refused(CallSite{});
+    if (!reason.is_abnormal()) return;
+    Report report;
+    report.kind = Report::Kind::crash;
+    report.server = name();
+    report.pid = pid();
+    report.site = end_site_;
+    report.reason = reason;
+    deliver(report);
+  } catch (...) {  // out of memory: the exit reason still tells
+  }
+}
+
+inline void ServerCore::join() noexcept {
+  const std::scoped_lock lock{join_mutex_};
+  if (thread_.is_joinable()) thread_.join();
+}
+
+/// Lets the thread go, from a handler; unless another thread is about to join it.
+inline void ServerCore::detach() noexcept {
+  const std::unique_lock lock{join_mutex_, std::try_to_lock};
+  if (lock.owns_lock() && thread_.is_joinable()) thread_.detach();
+}
+
+}  // namespace genserver

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: BSL-1.0
+// A reference to a server with a certain State: what one may send to it.
+// Longer than other headers, so that the whole of the sending API is on one page.
+#pragma once
+
+#include <genserver/base/handler.hpp>
+#include <genserver/core/any_ref.hpp>
+#include <genserver/core/future.hpp>
+#include <genserver/core/messages.hpp>
+#include <genserver/core/reply.hpp>
+#include <genserver/core/server.hpp>
+#include <genserver/core/timer.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace genserver {
+
+/// Names a server with this State, and sends to it.
+///
+/// What is sent is a *handler*, a closure that takes `State&` or nothing, or a *message*, any
+/// object for which State has `handle_call`, `handle_cast` or `handle_info`. Handlers run one at
+/// a time on the server's thread, in the order in which one thread has sent them; what the sender
+/// wrote before is visible to the handler.
+///
+/// An exception in a call goes to the caller, and the server lives (unless
+/// Options::on_exception says otherwise). In a cast, an info, a timer or a continuation nobody can
+/// receive it, so it ends the server, as does `throw Exit{reason}` anywhere.
+///
+/// A call that a handler makes on its own server runs at once, inside that handler. Such calls
+/// may be nested 64 deep.
+///
+/// Every sending function ends with the defaulted place where it was called, for reports.
+///
+/// Throws: as AnyRef; InvalidArgument for an empty function; std::bad_alloc.
+template <class State>
+class ServerRef : public AnyRef {
+ public:
+  ServerRef() noexcept = default;
+
+  // --- ask, and wait for the answer
+
+  /// Runs `handler` on the server and returns its result. The handler stays where it is: it may
+  /// refer to the caller's local variables. It takes no place in the mailbox, so a full one does
+  /// not refuse it.
+  ///
+  /// Blocks: until the handler has run; on the server's own thread it runs at once.
+  /// Throws: what the handler throws; ServerGone; Deadlock.
+  /// Cost:   no allocation.
+  /// Erlang: gen_server:call/2, with no timeout.
+  template <class Handler, class H = std::remove_reference_t<Handler>>
+    requires(HandlerOf<H, State> || CallMessageOf<std::remove_const_t<H>, State>)
+  auto call(Handler&& handler, CallSite site = CallSite::here()) const -> CallResult<H, State>;
+
+  /// As call(), but gives up after `timeout`. If the handler has not begun, it never will;
+  /// CallTimeout::phase() tells. If it has, it runs on when the caller has left, so it must own
+  /// what it uses: capture by value.
+  ///
+  /// Blocks: until the handler has run, or `timeout`, which covers also the wait for a place in a
+  ///         full mailbox; 0 does not wait. On the server's own thread it runs at once, and fully.
+  /// Throws: CallTimeout; as call(); MailboxFull if Options::on_full says so.
+  /// Cost:   one allocation.
+  /// Erlang: gen_server:call/3.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+  auto call_for(Timespan timeout, Handler handler, CallSite site = CallSite::here()) const
+      -> CallResult<Handler, State> {
+    return call_until(Deadline::after(timeout), std::move(handler), site);
+  }
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+  auto call_until(Deadline deadline, Handler handler, CallSite site = CallSite::here()) const
+      -> CallResult<Handler, State>;
+
+  /// Runs `handler(state, reply)`, and returns what `reply` is given, then or later.
+  ///
+  /// Blocks: until then. On the server's own thread the handler has to answer at once.
+  /// Throws: what is given to Reply::fail or thrown; NoReply; ServerGone; Deadlock; SelfWait if
+  ///         the server calls itself and the answer is left for later.
+  /// Cost:   one allocation.
+  /// Erlang: handle_call/3 that returns noreply.
+  template <class R, class Handler>
+    requires DeferredHandlerOf<Handler, State, R>
+  R call(Handler handler, CallSite site = CallSite::here()) const;
+  /// The same, but gives up as the other call_for() does; CallTimeout also tells the reply's label.
+  template <class R, class Handler>
+    requires DeferredHandlerOf<Handler, State, R>
+  R call_for(Timespan timeout, Handler handler, CallSite site = CallSite::here()) const {
+    return call_until<R>(Deadline::after(timeout), std::move(handler), site);
+  }
+  template <class R, class Handler>
+    requires DeferredHandlerOf<Handler, State, R>
+  R call_until(Deadline deadline, Handler handler, CallSite site = CallSite::here()) const;
+
+  /// Runs `handler` as soon as `guard(state)` is true: at once, or after the message that makes it
+  /// so. Who has waited longest goes first. Both may refer to the caller's local variables.
+  ///
+  /// Blocks: until the handler has run.
+  /// Throws: as call(); what the guard throws; SelfWait if the server calls itself and the guard
+  ///         does not hold.
+  /// Cost:   no allocation; while anybody waits, each message evaluates the guards.
+  /// Source: Hoare, "Monitors", CACM 17(10), 1974: the conditional wait.
+  template <class Guard, class Handler, class H = std::remove_reference_t<Handler>>
+    requires(GuardOf<std::remove_reference_t<Guard>, State> && HandlerOf<H, State>)
+  auto call_when(Guard&& guard, Handler&& handler, CallSite site = CallSite::here()) const
+      -> CallResult<H, State>;
+
+  /// Sends a call and returns at once. The handler must own what it uses. If the server has ended
+  /// or the mailbox refuses it, that is what the future holds.
+  ///
+  /// Blocks: with OnFull::block, while the mailbox is full.
+  /// Throws: Deadlock, while it waits for room.
+  /// Cost:   one allocation.
+  /// Erlang: gen_server:send_request/2.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+  auto async_call(Handler handler, CallSite site = CallSite::here()) const
+      -> Future<CallResult<Handler, State>>;
+  /// The same with a handler that may answer later.
+  template <class R, class Handler>
+    requires DeferredHandlerOf<Handler, State, R>
+  Future<R> async_call(Handler handler, CallSite site = CallSite::here()) const;
+
+  // --- tell, and go on
+
+  /// Sends a handler or message whose result nobody waits for; it must own what it uses. Returns
+  /// false if the server has ended or the mailbox refuses it.
+  ///
+  /// Blocks: with OnFull::block, while the mailbox is full; never on the server's own thread.
+  /// Throws: Deadlock, while it waits for room.
+  /// Cost:   no allocation after warm-up, if what is sent has at most 80 bytes.
+  /// Erlang: gen_server:cast/2.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+  bool cast(Handler handler, CallSite site = CallSite::here()) const {
+    return submit_cast(std::move(handler), Deadline::never(), site);
+  }
+  /// As cast(), but never waits.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+  bool try_cast(Handler handler, CallSite site = CallSite::here()) const {
+    return submit_cast(std::move(handler), Deadline{Deadline::Clock::time_point{}}, site);
+  }
+  /// As cast(), but waits for `timeout` at most.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+  bool cast_for(Timespan timeout, Handler handler, CallSite site = CallSite::here()) const {
+    return submit_cast(std::move(handler), Deadline::after(timeout), site);
+  }
+  /// As cast(), for a message that State takes with `handle_info`.
+  ///
+  /// Erlang: erlang:send/2.
+  template <class Message>
+    requires InfoMessageOf<Message, State>
+  bool send(Message message, CallSite site = CallSite::here()) const {
+    return submit_cast(InfoOf<Message>{std::move(message)}, Deadline::never(), site);
+  }
+
+  // --- later
+
+  /// Casts `handler` after `delay`. It comes behind what is queued by then. On a server that has
+  /// ended the timer has ended too.
+  ///
+  /// Cost:   two allocations; the server's thread looks after its timers itself.
+  /// Erlang: erlang:send_after/3.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State> ||
+             InfoMessageOf<Handler, State>)
+  Timer cast_after(Timespan delay, Handler handler, CallSite site = CallSite::here()) const {
+    return arm(delay, std::chrono::nanoseconds::zero(), std::move(handler), site);
+  }
+  /// Casts `handler` every `period`, from one period on. If the server is late, what it has missed
+  /// is left out. A message has to be copyable.
+  ///
+  /// Throws: InvalidArgument if `period` is 0.
+  /// Erlang: timer:send_interval/2.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || PeriodicMessageOf<Handler, State>)
+  Timer cast_every(Timespan period, Handler handler, CallSite site = CallSite::here()) const;
+
+  /// Runs `handler` after the handler that calls this, before anything that is queued.
+  ///
+  /// Throws: SelfWait unless called from the server's own handlers or State's constructor;
+  ///         ServerGone from State::terminate.
+  /// Erlang: {continue, Term} and handle_continue/2.
+  template <class Handler>
+    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+  void continue_with(Handler handler, CallSite site = CallSite::here()) const;
+
+ protected:
+  explicit ServerRef(std::shared_ptr<Server<State>> server) noexcept
+      : AnyRef{std::move(server)} {}
+
+ private:
+  template <class Other>
+  friend ServerRef<Other> self(CallSite site);
+
+  template <class Message>
+  struct InfoOf {
+    void operator()(State& state) { state.handle_info(std::move(message)); }
+    Message message;
+  };
+
+  [[nodiscard]] State& state() const { return *static_cast<State*>(core().state()); }
+
+  template <class Handler>
+  ServerCore& checked(const Handler& handler, const CallSite& site) const;
+  template <class R>
+  [[nodiscard]] std::shared_ptr<RequestFor<R>> make_request(const CallSite& site) const {
+    return std::make_shared<RequestFor<R>>(shared_core(), core().book(), site);
+  }
+  template <class Handler>
+  CallResult<Handler, State> call_self(Handler& handler, const CallSite& site) const;
+  template <class R, class Handler>
+  R call_self_deferred(Handler& handler, const CallSite& site) const;
+  template <class Frame>
+  typename Frame::Result exchange(Frame& frame, bool may_run_here) const;
+  template <class Message, class R, class Handler>
+  R ask(Handler&& handler, Deadline deadline, const CallSite& site) const;
+  template <class Handler>
+  bool submit_cast(Handler&& handler, Deadline deadline, const CallSite& site) const;
+  template <class Handler>
+  Timer arm(Timespan delay, std::chrono::nanoseconds period, Handler&& handler,
+            const CallSite& site) const;
+};
+
+namespace detail {
+
+/// Counts how deep a server's calls to itself are nested.
+class Nesting {
+ public:
+  static constexpr unsigned deepest = 64;
+
+  Nesting(const Callee& server, const CallSite& site) {
+    if (Running::now()->depth == deepest) {
+      server.raise_self_wait("its calls to itself are nested more than 64 deep", site);
+    }
+    ++Running::now()->depth;
+  }
+  ~Nesting() { --Running::now()->depth; }
+  Nesting(const Nesting&) = delete;
+  Nesting& operator=(const Nesting&) = delete;
+};
+
+template <class R>
+constexpr void check_result() noexcept {
+  static_assert(ReturnsValue<R>,
+                "genserver: a handler must return a value; a reference, string_view, span or "
+                "iterator into State would be used while the server changes it. Return a copy, or "
+                "genserver::unsafe_ref if you know better.");
+}
+
+}  // namespace detail
+
+template <class State>
+template <class Handler>
+ServerCore& ServerRef<State>::checked(const Handler& handler, const CallSite& site) const {
+  check_not_empty(handler, site);
+  ServerCore& server = core();
+  server.check_not_forked(site);
+  return server;
+}
+
+template <class State>
+template <class Handler, class H>
+  requires(HandlerOf<H, State> || CallMessageOf<std::remove_const_t<H>, State>)
+auto ServerRef<State>::call(Handler&& handler, CallSite site) const -> CallResult<H, State> {
+  detail::check_result<CallResult<H, State>>();
+  ServerCore& server = checked(handler, site);
+  if constexpr (!HandlerOf<H, State> && std::is_lvalue_reference_v<Handler>) {
+    std::remove_const_t<H> message(handler);  // a message is given away: the sender keeps its own
+    return call(std::move(message), site);
+  } else {
+    if (server.is_self()) return call_self(handler, site);
+    CallMessage<State, H> frame{handler, site};
+    return exchange(frame, server.options().run_calls == RunCalls::on_caller_when_idle);
+  }
+}
+
+/// Sends a call that lives in this frame, or runs it here, and waits.
+template <class State>
+template <class Frame>
+typename Frame::Result ServerRef<State>::exchange(Frame& frame, bool may_run_here) const {
+  ServerCore& server = core();
+  const CallSite site = frame.site();
+  {
+    CallerEdge edge{server, WaitKind::call, site};
+    edge.check();
+    frame.set_waiter(edge.token());
+    if (!(may_run_here && server.try_run_here(frame)) && !server.post(frame)) {
+      server.raise(server.end().refusal(), WaitKind::call, site);
+    }
+    server.await(frame.done(), WaitKind::call, site, Deadline::never());
+  }
+  if (frame.outcome().is_refusal()) {
+    server.raise(frame.outcome().refusal(), WaitKind::call, site);
+  }
+  return frame.outcome().take();
+}
+
+/// Runs a handler of the server that calls itself.
+template <class State>
+template <class Handler>
+CallResult<Handler, State> ServerRef<State>::call_self(Handler& handler,
+                                                       const CallSite& site) const {
+  core().check_state(site);
+  const detail::Nesting nesting{core(), site};
+  return run_call(state(), handler);
+}
+
+template <class State>
+template <class Handler>
+  requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+auto ServerRef<State>::call_until(Deadline deadline, Handler handler, CallSite site) const
+    -> CallResult<Handler, State> {
+  using Result = CallResult<Handler, State>;
+  detail::check_result<Result>();
+  ServerCore& server = checked(handler, site);
+  if (server.is_self()) return call_self(handler, site);
+  return ask<RequestMessage<State, Result, Handler>, Result>(std::move(handler), deadline, site);
+}
+
+template <class State>
+template <class R, class Handler>
+  requires DeferredHandlerOf<Handler, State, R>
+R ServerRef<State>::call_until(Deadline deadline, Handler handler, CallSite site) const {
+  detail::check_result<R>();
+  ServerCore& server = checked(handler, site);
+  if (server.is_self()) return call_self_deferred<R>(handler, site);
+  return ask<DeferredMessage<State, R, Handler>, R>(std::move(handler), deadline, site);
+}
+
+/// Sends a request whose caller may leave, and waits for the answer until the deadline.
+template <class State>
+template <class Message, class R, class Handler>
+R ServerRef<State>::ask(Handler&& handler, Deadline deadline, const CallSite& site) const {
+  const auto request = make_request<R>(site);
+  RequestWait wait{*request, WaitKind::call, site};
+  auto* const message = new Message{request, std::move(handler), site};
+  if (core().submit(*message, deadline, true) == Admission::late) {
+    request->raise_timeout(CallPhase::not_sent);
+  }
+  if (!wait.until(deadline)) {
+    if (const auto phase = request->give_up()) request->raise_timeout(*phase);
+  }
+  return request->take(WaitKind::call, site);
+}
+
+template <class State>
+template <class R, class Handler>
+  requires DeferredHandlerOf<Handler, State, R>
+R ServerRef<State>::call(Handler handler, CallSite site) const {
+  detail::check_result<R>();
+  ServerCore& server = checked(handler, site);
+  if (server.is_self()) return call_self_deferred<R>(handler, site);
+  const auto request = make_request<R>(site);
+  RequestWait wait{*request, WaitKind::call, site};
+  auto* const message = new DeferredMessage<State, R, Handler>{request, std::move(handler), site};
+  if (!server.post(*message)) message->refuse(server.end().refusal());
+  wait.until(Deadline::never());
+  return request->take(WaitKind::call, site);
+}
+
+/// Runs a deferred handler of the server that calls itself; it has to answer at once.
+template <class State>
+template <class R, class Handler>
+R ServerRef<State>::call_self_deferred(Handler& handler, const CallSite& site) const {
+  ServerCore& server = core();
+  server.check_state(site);
+  const detail::Nesting nesting{server, site};
+  const auto request = make_request<R>(site);
+  run_deferred<State, R>(state(), handler, request);
+  if (request->give_up()) {
+    server.raise_self_wait("the server would wait for its own answer, which it left for later",
+                           site);
+  }
+  return request->take(WaitKind::call, site);
+}
+
+template <class State>
+template <class Guard, class Handler, class H>
+  requires(GuardOf<std::remove_reference_t<Guard>, State> && HandlerOf<H, State>)
+auto ServerRef<State>::call_when(Guard&& guard, Handler&& handler, CallSite site) const
+    -> CallResult<H, State> {
+  detail::check_result<CallResult<H, State>>();
+  check_not_empty(guard, site);
+  ServerCore& server = checked(handler, site);
+  if (server.is_self()) {
+    server.check_state(site);
+    if (!guard(std::as_const(state()))) {
+      server.raise_self_wait("the server would wait for its own guard", site);
+    }
+    return call_self(handler, site);
+  }
+  GuardedCall<State, std::remove_reference_t<Guard>, H> frame{guard, handler, site};
+  return exchange(frame, false);
+}
+
+template <class State>
+template <class Handler>
+  requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+auto ServerRef<State>::async_call(Handler handler, CallSite site) const
+    -> Future<CallResult<Handler, State>> {
+  using Result = CallResult<Handler, State>;
+  detail::check_result<Result>();
+  ServerCore& server = checked(handler, site);
+  auto request = make_request<Result>(site);
+  server.submit(*new RequestMessage<State, Result, Handler>{request, std::move(handler), site},
+                Deadline::never(), false);
+  return Future<Result>{std::move(request)};
+}
+
+template <class State>
+template <class R, class Handler>
+  requires DeferredHandlerOf<Handler, State, R>
+Future<R> ServerRef<State>::async_call(Handler handler, CallSite site) const {
+  detail::check_result<R>();
+  ServerCore& server = checked(handler, site);
+  auto request = make_request<R>(site);
+  server.submit(*new DeferredMessage<State, R, Handler>{request, std::move(handler), site},
+                Deadline::never(), false);
+  return Future<R>{std::move(request)};
+}
+
+template <class State>
+template <class Handler>
+bool ServerRef<State>::submit_cast(Handler&& handler, Deadline deadline,
+                                   const CallSite& site) const {
+  ServerCore& server = checked(handler, site);
+  auto* const message = new CastMessage<State, Handler>{std::move(handler), site};
+  return server.submit(*message, deadline, false) == Admission::accepted;
+}
+
+template <class State>
+template <class Handler>
+  requires(HandlerOf<Handler, State> || PeriodicMessageOf<Handler, State>)
+Timer ServerRef<State>::cast_every(Timespan period, Handler handler, CallSite site) const {
+  if (period.length().count() == 0) {
+    throw InvalidArgument{"a timer with a period of 0 was asked for at " + to_string(site)};
+  }
+  return arm(period, period.length(), std::move(handler), site);
+}
+
+template <class State>
+template <class Handler>
+Timer ServerRef<State>::arm(Timespan delay, std::chrono::nanoseconds period, Handler&& handler,
+                            const CallSite& site) const {
+  ServerCore& server = checked(handler, site);
+  const std::shared_ptr<TimerQueue> queue{shared_core(), &server.timers()};
+  auto timer = std::make_shared<TimerFor<State, Handler>>(queue, period, std::move(handler), site);
+  server.arm(timer, Deadline::after(delay));
+  return Timer{std::move(timer)};
+}
+
+template <class State>
+template <class Handler>
+  requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+void ServerRef<State>::continue_with(Handler handler, CallSite site) const {
+  ServerCore& server = checked(handler, site);
+  if (!server.is_self()) {
+    server.raise_self_wait("continue_with is for the server's own handlers", site);
+  }
+  if (server.is_closed()) server.raise(server.end().refusal(), WaitKind::call, site);
+  server.post_first(*new CastMessage<State, Handler>{std::move(handler), site});
+}
+
+}  // namespace genserver
+
+template <class State>
+struct std::hash<genserver::ServerRef<State>> : std::hash<genserver::AnyRef> {};

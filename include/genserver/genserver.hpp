@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
+// The whole library without its add-ons.
+#pragma once
+
+#include <genserver/base/version.hpp>
+#include <genserver/core/gen_server.hpp>

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <genserver/core/caller_edge.hpp>
+
+#include <genserver/genserver.hpp>
+
+#include <support/catch.hpp>
+#include <support/eventually.hpp>
+#include <support/gate.hpp>
+#include <support/report_log.hpp>
+
+#include <array>
+#include <atomic>
+#include <barrier>
+#include <deque>
+#include <thread>
+
+using namespace genserver;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Ints = GenServer<int>;
+
+/// Closes rings of servers that call each other all at the same moment.
+int victims_of_ring(std::ptrdiff_t size) {
+  std::deque<Ints> ring;
+  std::vector<ServerRef<int>> refs;
+  for (std::ptrdiff_t i = 0; i < size; ++i) {
+    ring.emplace_back(Options{.name = "ring"}, 0);
+    refs.push_back(ring.back().ref());
+  }
+  std::barrier all_run{size};
+  std::atomic<int> victims{0};
+  for (std::size_t i = 0; i < refs.size(); ++i) {
+    refs[i].cast([&, next = refs[(i + 1) % refs.size()]](int&) {
+      all_run.arrive_and_wait();
+      try {
+        next.call([](int& n) { ++n; });
+      } catch (const Deadlock&) {
+        ++victims;
+      }
+    });
+  }
+  for (Ints& member : ring) member.stop();
+  return victims;
+}
+
+}  // namespace
+
+TEST_CASE("the call that closes a circle of two throws Deadlock", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints connection{{.name = "connection"}, 1};
+  Ints peer{{.name = "peer"}, 2};
+  bool inner_was_refused = false;
+
+  const int answer = connection.call([&](int&) {
+    return peer.call([&](int& n) {
+      try {
+        connection.call([](int& m) { m = 100; });
+      } catch (const Deadlock&) {
+        inner_was_refused = true;
+      }
+      return n;
+    });
+  });
+
+  CHECK(inner_was_refused);
+  CHECK(answer == 2);
+  CHECK(connection.call([](int& n) { return n; }) == 1);  // what closed the circle never ran
+}
+
+TEST_CASE("Deadlock lists every edge with names, pids and call sites", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints connection{{.name = "connection"}, 1};
+  Ints peer{{.name = "peer"}, 2};
+  std::vector<WaitEdge> cycle;
+
+  try {
+    connection.call([&](int&) { peer.call([&](int&) { connection.call([](int&) {}); }); });
+  } catch (const Deadlock& deadlock) {
+    cycle = deadlock.cycle();
+  }
+
+  REQUIRE(cycle.size() == 2);
+  CHECK(cycle[0].waiter == "peer");
+  CHECK(cycle[0].target == "connection");
+  CHECK(cycle[0].target_pid == connection.pid());
+  CHECK(cycle[1].waiter_pid == connection.pid());
+  CHECK(cycle[1].target == "peer");
+  CHECK(cycle[0].site.file_name() == "caller_edge.cpp");
+  CHECK(cycle[0].kind == WaitKind::call);
+}
+
+TEST_CASE("a deadlock is reported once, with the stack of every member", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 0};
+  Ints c{{.name = "c"}, 0};
+
+  CHECK_THROWS_AS(
+      a.call([&](int&) { b.call([&](int&) { c.call([&](int&) { a.call([](int&) {}); }); }); }),
+      Deadlock);
+
+  const auto reports = log.of(Report::Kind::deadlock);
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].cycle.size() == 3);
+  REQUIRE(reports[0].stacks.size() == 3);
+  for (const ServerStack& member : reports[0].stacks) CHECK(!member.stack.frames.empty());
+  CHECK(reports[0].text().find("c:") != std::string::npos);
+}
+
+TEST_CASE("a timed call that closes a circle is refused at once", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 0};
+
+  CHECK_THROWS_AS(
+      a.call([&](int&) { b.call([&](int&) { a.call_for(1h, [](int& n) { return n; }); }); }),
+      Deadlock);
+}
+
+TEST_CASE("getting a future that cannot come closes a circle", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 0};
+
+  CHECK_THROWS_AS(a.call([&](int&) {
+    auto answer = b.async_call([&](int&) { return a.call([](int& n) { return n; }); });
+    return answer.get();
+  }),
+                  Deadlock);
+}
+
+TEST_CASE("waiting for a future is no deadlock once the answer is there", "[core][caller_edge]") {
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 7};
+
+  const int answer = a.call([&](int&) {
+    auto first = b.async_call([](int& n) { return n; });
+    b.call([](int&) {});
+    return first.get();
+  });
+
+  CHECK(answer == 7);
+}
+
+TEST_CASE("servers that wait for room in each other's mailbox are found", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a", .mailbox_capacity = 1}, 0};
+  Ints b{{.name = "b", .mailbox_capacity = 1}, 0};
+  std::barrier both_run{3};
+  std::atomic<int> refused{0};
+  const auto flood = [&](ServerRef<int> target) {
+    both_run.arrive_and_wait();  // both run
+    both_run.arrive_and_wait();  // both mailboxes are full
+    try {
+      target.cast([](int&) {});
+    } catch (const Deadlock&) {
+      ++refused;
+    }
+  };
+  a.cast([&, target = b.ref()](int&) { flood(target); });
+  b.cast([&, target = a.ref()](int&) { flood(target); });
+  both_run.arrive_and_wait();
+  a.cast([](int&) {});
+  b.cast([](int&) {});
+  both_run.arrive_and_wait();
+
+  a.stop();
+  b.stop();
+
+  CHECK(refused == 1);
+}
+
+TEST_CASE("stopping a server that waits for oneself is refused", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 3};
+
+  CHECK_THROWS_AS(b.call([&](int&) { a.call([&](int&) { b.stop(); }); }), Deadlock);
+
+  CHECK(b.call([](int& n) { return n; }) == 3);  // it was not stopped
+}
+
+TEST_CASE("a State's constructor that calls the server that starts it is refused",
+          "[core][caller_edge]") {
+  struct Child {
+    explicit Child(const ServerRef<int>& parent) { parent.call([](int&) {}); }
+  };
+  const ReportLog log;
+  Ints parent{{.name = "parent"}, 0};
+
+  const auto start_child = [&](int&) { GenServer<Child>{{.name = "child"}, parent.ref()}; };
+
+  CHECK_THROWS_AS(parent.call(start_child), Deadlock);
+}
+
+TEST_CASE("an owner that is dropped where waiting would be a deadlock goes without waiting",
+          "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  auto b = std::make_unique<Ints>(Options{.name = "b"}, 0);
+  const auto b_ref = b->ref();
+
+  b_ref.call([&](int&) { a.call([&](int&) { b.reset(); }); });
+
+  CHECK(eventually([&] { return !b_ref.is_alive(); }));
+  CHECK(log.count(Report::Kind::deadlock) == 1);
+}
+
+TEST_CASE("a reply that was given to another thread is no edge", "[core][caller_edge]") {
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 0};
+  std::thread helper;
+  Gate b_is_waiting;
+
+  std::thread client{[&] {
+    a.call([&](int&) {
+      b.call<int>([&](int&, Reply<int> reply) {
+        helper = std::thread{[&, reply = std::move(reply)]() mutable {
+          b_is_waiting.wait();
+          reply.reply(5);
+        }};
+        b_is_waiting.open();
+        a.call([](int& n) { n = 1; });  // waits, but only until the helper has answered
+      });
+    });
+  }};
+  client.join();
+  helper.join();
+
+  CHECK(a.call([](int& n) { return n; }) == 1);
+}
+
+TEST_CASE("with on_deadlock report the circle is reported and waits", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b", .on_deadlock = OnDeadlock::report}, 0};
+
+  const auto closing = a.async_call([&](int&) {
+    return b.call([&](int&) {
+      try {
+        a.call_for(50ms, [](int& n) { return n; });
+      } catch (const CallTimeout&) {
+        return 1;
+      }
+      return 0;
+    });
+  });
+  closing.wait();
+
+  CHECK(log.count(Report::Kind::deadlock) == 1);
+}
+
+TEST_CASE("with on_deadlock ignore nothing is reported", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b", .on_deadlock = OnDeadlock::ignore}, 0};
+
+  CHECK_THROWS_AS(
+      a.call([&](int&) { b.call([&](int&) { a.call_for(20ms, [](int& n) { return n; }); }); }),
+      CallTimeout);
+
+  CHECK(log.count(Report::Kind::deadlock) == 0);
+}
+
+TEST_CASE("of servers that close a ring at the same moment exactly one is the victim",
+          "[core][caller_edge]") {
+  const ReportLog log;
+  const auto size = GENERATE(2, 3, 5);
+
+  for (int round = 0; round < 5; ++round) CHECK(victims_of_ring(size) == 1);
+}
+
+TEST_CASE("rings are broken exactly once, again and again", "[core][caller_edge][.stress]") {
+  const ReportLog log;
+
+  for (int round = 0; round < 150; ++round) {
+    REQUIRE(victims_of_ring(2) == 1);
+    REQUIRE(victims_of_ring(4) == 1);
+  }
+}
+
+TEST_CASE("a server that has just been answered is never taken for a waiting one",
+          "[core][caller_edge][.stress]") {
+  const ReportLog log;
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b"}, 0};
+  std::atomic<int> alarms{0};
+  const auto call_back = [&](int&) {
+    self<int>().continue_with([&](int&) {
+      try {
+        a.call([](int& n) { ++n; });  // a may not even have woken from its own call to b
+      } catch (const Deadlock&) {
+        ++alarms;
+      }
+    });
+  };
+
+  const auto wait_for_b = [&] { b.call([](int&) {}); };
+
+  for (int i = 0; i < 10000; ++i) {
+    a.call([&](int&) { b.call(call_back); });
+    wait_for_b();
+    a.call([&](int&) { b.async_call(call_back).get(); });
+    wait_for_b();
+    a.call([&](int&) { b.call_for(1h, call_back); });
+    wait_for_b();
+  }
+
+  CHECK(alarms == 0);
+  CHECK(a.call([](int& n) { return n; }) == 30000);
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+// start<T>() makes what derives from GenServer.
+#include <genserver/genserver.hpp>
+
+struct Counter : genserver::GenServer<int> {
+  using GenServer::GenServer;
+};
+
+class Hidden : genserver::GenServer<int> {
+ public:
+  using state_type = int;
+};
+
+void use() {
+  genserver::start<Counter>();
+#ifdef GENSERVER_MUST_FAIL
+  genserver::start<Hidden>();
+#endif
+}
+
+// error: derives publicly from GenServer

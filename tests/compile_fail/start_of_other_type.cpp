@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+// start<T>() makes what derives from GenServer, not any type.
+#include <genserver/genserver.hpp>
+
+#include <string>
+
+struct Counter : genserver::GenServer<int> {
+  using GenServer::GenServer;
+};
+
+void use() {
+  genserver::start<Counter>();
+#ifdef GENSERVER_MUST_FAIL
+  genserver::start<std::string>();
+#endif
+}
+
+// error: derives publicly from GenServer

@@ -8,7 +8,7 @@
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
 
-#include <future>
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -177,4 +177,37 @@ TEST_CASE("a caller whose answer is left for later is reported too", "[core][wat
   client.join();
 
   CHECK(is_reported);
+}
+
+TEST_CASE("with detection off the watchdog reports every member of a circle", "[core][watchdog]") {
+  const ReportLog log;
+  const auto options = [](const std::string& name) {
+    return Options{.name = name, .stuck_after = 20ms, .on_deadlock = OnDeadlock::ignore};
+  };
+  GenServer<int> connection{options("connection"), 0};
+  GenServer<int> peer{options("peer"), 0};
+  std::atomic<bool> is_enough{false};
+  auto circle = connection.async_call([&](int&) {
+    peer.call([&](int&) {
+      while (!is_enough) {
+        try {
+          connection.call_for(10ms, [](int& n) { return n; });
+        } catch (const CallTimeout&) {  // as expected: the circle is closed
+        }
+      }
+    });
+  });
+  const auto is_reported = [&](const std::string& server, const std::string& waits_for) {
+    for (const Report& report : log.of(Report::Kind::stuck)) {
+      if (report.server != server || report.stacks[0].stack.frames.empty()) continue;
+      if (!report.cycle.empty() && report.cycle[0].target == waits_for) return true;
+    }
+    return false;
+  };
+
+  CHECK(eventually([&] {
+    return is_reported("connection", "peer") && is_reported("peer", "connection");
+  }));
+  is_enough = true;
+  circle.get();
 }

@@ -150,32 +150,6 @@ class GuardedCall final : public FrameCall<State, Handler, GuardedMessage> {
   Guard& guard_;
 };
 
-/// A handler whose caller may have left when it is run.
-template <class State, class Result, class Handler>
-class RequestMessage final : public PooledMessage {
- public:
-  RequestMessage(std::shared_ptr<RequestFor<Result>> request, Handler&& handler,
-                 const CallSite& site)
-      : PooledMessage{site}, request_{std::move(request)}, handler_(std::move(handler)) {}
-
-  void run(void* state) override {
-    if (request_->begin()) {
-      request_->answer_with(
-          [&]() -> Result { return run_call(*static_cast<State*>(state), handler_); },
-          crashes_on_exception());
-    }
-    delete this;
-  }
-  void refuse(const Refusal& refusal) noexcept override {
-    request_->refuse(refusal);
-    delete this;
-  }
-
- private:
-  std::shared_ptr<RequestFor<Result>> request_;
-  Handler handler_;
-};
-
 /// Hands `Reply` to a deferred handler, made in its parameter without a move.
 template <class State, class Result, class Handler>
 void run_deferred(State& state, Handler& handler,
@@ -187,22 +161,19 @@ void run_deferred(State& state, Handler& handler,
   }
 }
 
-/// A handler that may answer later.
-template <class State, class Result, class Handler>
-class DeferredMessage final : public PooledMessage {
+/// Whether a handler returns its answer, or gets a Reply with which it may answer later.
+enum class Answer { at_once, deferred };
+
+/// A handler whose caller may have left when it is run.
+template <class State, class Result, class Handler, Answer answer>
+class RequestMessage final : public PooledMessage {
  public:
-  DeferredMessage(std::shared_ptr<RequestFor<Result>> request, Handler&& handler,
-                  const CallSite& site)
+  RequestMessage(std::shared_ptr<RequestFor<Result>> request, Handler&& handler,
+                 const CallSite& site)
       : PooledMessage{site}, request_{std::move(request)}, handler_(std::move(handler)) {}
 
   void run(void* state) override {
-    if (request_->begin()) {
-      std::exception_ptr error = capture(
-          [&] { run_deferred<State, Result>(*static_cast<State*>(state), handler_, request_); },
-          crashes_on_exception());
-      if (error) request_->fail(std::move(error));
-      request_->end_of_handler();
-    }
+    if (request_->begin()) run_with(*static_cast<State*>(state));
     delete this;
   }
   void refuse(const Refusal& refusal) noexcept override {
@@ -211,6 +182,19 @@ class DeferredMessage final : public PooledMessage {
   }
 
  private:
+  void run_with(State& state) {
+    if constexpr (answer == Answer::at_once) {
+      request_->answer_with([&]() -> Result { return run_call(state, handler_); },
+                            crashes_on_exception());
+    } else {
+      std::exception_ptr error =
+          capture([&] { run_deferred<State, Result>(state, handler_, request_); },
+                  crashes_on_exception());
+      if (error) request_->fail(std::move(error));
+      request_->end_of_handler();
+    }
+  }
+
   std::shared_ptr<RequestFor<Result>> request_;
   Handler handler_;
 };

@@ -218,8 +218,10 @@ class ServerRef : public AnyRef {
   R call_self_deferred(Handler& handler, const CallSite& site) const;
   template <class Frame>
   typename Frame::Result exchange(Frame& frame, bool may_run_here) const;
-  template <class Message, class R, class Handler>
+  template <class R, Answer answer, class Handler>
   R ask(Handler&& handler, Deadline deadline, const CallSite& site) const;
+  template <class R, Answer answer, class Handler>
+  Future<R> ask_later(Handler&& handler, const CallSite& site) const;
   template <class Handler>
   bool submit_cast(Handler&& handler, Deadline deadline, const CallSite& site) const;
   template <class Handler>
@@ -320,7 +322,7 @@ auto ServerRef<State>::call_until(Deadline deadline, Handler handler, CallSite s
   detail::check_result<Result>();
   ServerCore& server = checked(handler, site);
   if (server.is_self()) return call_self(handler, site);
-  return ask<RequestMessage<State, Result, Handler>, Result>(std::move(handler), deadline, site);
+  return ask<Result, Answer::at_once>(std::move(handler), deadline, site);
 }
 
 template <class State>
@@ -330,16 +332,17 @@ R ServerRef<State>::call_until(Deadline deadline, Handler handler, CallSite site
   detail::check_result<R>();
   ServerCore& server = checked(handler, site);
   if (server.is_self()) return call_self_deferred<R>(handler, site);
-  return ask<DeferredMessage<State, R, Handler>, R>(std::move(handler), deadline, site);
+  return ask<R, Answer::deferred>(std::move(handler), deadline, site);
 }
 
 /// Sends a request whose caller may leave, and waits for the answer until the deadline.
 template <class State>
-template <class Message, class R, class Handler>
+template <class R, Answer answer, class Handler>
 R ServerRef<State>::ask(Handler&& handler, Deadline deadline, const CallSite& site) const {
   const auto request = make_request<R>(site);
   RequestWait wait{*request, WaitKind::call, site};
-  auto* const message = new Message{request, std::move(handler), site};
+  using Sent = RequestMessage<State, R, Handler, answer>;
+  auto* const message = new Sent{request, std::move(handler), site};
   if (core().submit(*message, deadline, true) == Admission::late) {
     request->raise_timeout(CallPhase::not_sent);
   }
@@ -358,7 +361,8 @@ R ServerRef<State>::call(Handler handler, CallSite site) const {
   if (server.is_self()) return call_self_deferred<R>(handler, site);
   const auto request = make_request<R>(site);
   RequestWait wait{*request, WaitKind::call, site};
-  auto* const message = new DeferredMessage<State, R, Handler>{request, std::move(handler), site};
+  using Sent = RequestMessage<State, R, Handler, Answer::deferred>;
+  auto* const message = new Sent{request, std::move(handler), site};
   if (!server.post(*message)) message->refuse(server.end().refusal());
   wait.until(Deadline::never());
   return request->take(WaitKind::call, site);
@@ -404,24 +408,24 @@ template <class Handler>
   requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
 auto ServerRef<State>::async_call(Handler handler, CallSite site) const
     -> Future<CallResult<Handler, State>> {
-  using Result = CallResult<Handler, State>;
-  detail::check_result<Result>();
-  ServerCore& server = checked(handler, site);
-  auto request = make_request<Result>(site);
-  server.submit(*new RequestMessage<State, Result, Handler>{request, std::move(handler), site},
-                Deadline::never(), false);
-  return Future<Result>{std::move(request)};
+  return ask_later<CallResult<Handler, State>, Answer::at_once>(std::move(handler), site);
 }
 
 template <class State>
 template <class R, class Handler>
   requires DeferredHandlerOf<Handler, State, R>
 Future<R> ServerRef<State>::async_call(Handler handler, CallSite site) const {
+  return ask_later<R, Answer::deferred>(std::move(handler), site);
+}
+
+template <class State>
+template <class R, Answer answer, class Handler>
+Future<R> ServerRef<State>::ask_later(Handler&& handler, const CallSite& site) const {
   detail::check_result<R>();
   ServerCore& server = checked(handler, site);
   auto request = make_request<R>(site);
-  server.submit(*new DeferredMessage<State, R, Handler>{request, std::move(handler), site},
-                Deadline::never(), false);
+  using Sent = RequestMessage<State, R, Handler, answer>;
+  server.submit(*new Sent{request, std::move(handler), site}, Deadline::never(), false);
   return Future<R>{std::move(request)};
 }
 

@@ -8,12 +8,11 @@
 #include <genserver/core/running.hpp>
 #include <genserver/core/server_end.hpp>
 #include <genserver/core/watchdog.hpp>
-#include <genserver/sync/platform/thread.hpp>
+#include <genserver/sync/shared_thread.hpp>
 
 #include <atomic>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -120,8 +119,6 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void refuse_everything() noexcept;
   void set_reason(const ExitReason& reason) noexcept;
   void report_end() noexcept;
-  void join() noexcept;
-  void detach() noexcept;
 
   RequestBook book_{};
   SpinGovernor idle_{};
@@ -139,8 +136,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   ServerEnd end_{};
 
-  std::mutex join_mutex_{};
-  Thread thread_{};  // guarded by join_mutex_
+  SharedThread thread_{};
 };
 
 inline void ServerCore::start(void (*make)(void* context), void* context) {
@@ -153,15 +149,14 @@ inline void ServerCore::start(void (*make)(void* context), void* context) {
   start.waiter = edge.token();
   try {
     Watchdog::instance().watch(options().stuck_after);
-    const std::scoped_lock lock{join_mutex_};
-    thread_ = Thread{&thread_main, &start, options().stack_size};
+    thread_.start(&thread_main, &start, options().stack_size);
   } catch (const std::system_error&) {
     std::throw_with_nested(StartFailed{fmt::format(
         "server \"{}\" could not be started: the system refuses a thread", name())});
   }
   await(start.done, WaitKind::start, CallSite{}, Deadline::never());
   if (!start.error) return;
-  join();
+  thread_.join();
   std::rethrow_exception(std::move(start.error));
 }
 
@@ -180,7 +175,7 @@ inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const 
     request_stop(reason);
     if (!await(end_.done(), WaitKind::stop, site, deadline)) return false;
   }
-  if (!is_self()) join();  // it is, if its owner is the last thing that its thread destroys
+  if (!is_self()) thread_.join();  // it is, if its owner is the last thing that its thread destroys
   return true;
 }
 
@@ -194,7 +189,7 @@ inline bool ServerCore::leave() noexcept {
   } catch (const Deadlock&) {  // reported; it ends by itself when the circle is gone
   }
   request_stop(ExitReason::normal());
-  detach();
+  thread_.detach();
   return false;
 }
 
@@ -393,17 +388,6 @@ inline void ServerCore::report_end() noexcept {
     deliver(report);
   } catch (...) {  // out of memory: the exit reason still tells
   }
-}
-
-inline void ServerCore::join() noexcept {
-  const std::scoped_lock lock{join_mutex_};
-  if (thread_.is_joinable()) thread_.join();
-}
-
-/// Lets the thread go, from a handler; unless another thread is about to join it.
-inline void ServerCore::detach() noexcept {
-  const std::unique_lock lock{join_mutex_, std::try_to_lock};
-  if (lock.owns_lock() && thread_.is_joinable()) thread_.detach();
 }
 
 }  // namespace genserver

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <genserver/sync/shared_thread.hpp>
+
+#include <support/catch.hpp>
+#include <support/eventually.hpp>
+#include <support/gate.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+using genserver::SharedThread;
+
+TEST_CASE("every thread that joins waits for the end", "[sync][shared_thread]") {
+  struct Shared {
+    Gate may_end{};
+    std::atomic<bool> has_ended{false};
+    SharedThread thread{};
+  } shared;
+  const auto function = [](void* argument) {
+    static_cast<Shared*>(argument)->may_end.wait();
+    static_cast<Shared*>(argument)->has_ended = true;
+  };
+  shared.thread.start(function, &shared, 0);
+  std::atomic<int> early{0};
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.emplace_back([&] {
+      shared.thread.join();
+      early += shared.has_ended ? 0 : 1;
+    });
+  }
+
+  shared.may_end.open();
+  for (std::thread& thread : waiting) thread.join();
+
+  CHECK(early == 0);
+}
+
+TEST_CASE("a thread may let itself go, and nobody waits for it then", "[sync][shared_thread]") {
+  struct Shared {
+    std::atomic<bool> is_detached{false};
+    SharedThread thread{};
+  } shared;
+  const auto function = [](void* argument) {
+    static_cast<Shared*>(argument)->thread.detach();
+    static_cast<Shared*>(argument)->is_detached = true;
+  };
+
+  shared.thread.start(function, &shared, 0);
+
+  CHECK(eventually([&] { return shared.is_detached.load(); }));
+  shared.thread.join();
+}
+
+TEST_CASE("a small stack is made as large as the system demands", "[sync][shared_thread]") {
+  bool has_run = false;
+  SharedThread thread;
+
+  thread.start([](void* flag) { *static_cast<bool*>(flag) = true; }, &has_run, 1);
+  thread.join();
+
+  CHECK(has_run);
+}
+
+TEST_CASE("a stack that cannot be had is an error, and leaves nothing to join",
+          "[sync][shared_thread]") {
+  SharedThread thread;
+
+  CHECK_THROWS_AS(thread.start([](void*) {}, nullptr, static_cast<std::size_t>(-1) / 2),
+                  std::system_error);
+
+  thread.join();
+}

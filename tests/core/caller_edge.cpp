@@ -7,12 +7,14 @@
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
+#include <support/thrown.hpp>
 
 #include <array>
 #include <atomic>
 #include <barrier>
 #include <deque>
 #include <thread>
+#include <utility>
 
 using namespace genserver;
 using namespace std::chrono_literals;
@@ -193,6 +195,85 @@ TEST_CASE("a State's constructor that calls the server that starts it is refused
   const auto start_child = [&](int&) { GenServer<Child>{{.name = "child"}, parent.ref()}; };
 
   CHECK_THROWS_AS(parent.call(start_child), Deadlock);
+}
+
+TEST_CASE("a call to a server that is ending is refused, not taken for a deadlock",
+          "[core][caller_edge]") {
+  struct Parent {
+    explicit Parent(std::string& told) : answer{told} {}
+    ~Parent() { child.stop(); }  // waits for the child's handler, which calls back
+    std::string& answer;
+    Ints child{{.name = "child"}, 0};
+  };
+  const ReportLog log;
+  std::string told;
+  GenServer<Parent> parent{{.name = "parent"}, told};
+  Gate is_stopping;
+  parent.call([&](Parent& state) {
+    state.child.cast([&, parent_ref = parent.ref()](int&) {
+      is_stopping.wait();
+      while (parent_ref.try_cast([](Parent&) {})) std::this_thread::yield();  // until it is closed
+      told = thrown<ServerGone>([&] { parent_ref.call([](Parent&) {}); }) ? "gone" : "not gone";
+    });
+  });
+
+  is_stopping.open();
+  parent.stop();
+
+  CHECK(told == "gone");
+  CHECK(log.count(Report::Kind::deadlock) == 0);
+}
+
+TEST_CASE("who waits for an end that is over is not waiting any more", "[core][caller_edge]") {
+  struct Session : Ints {
+    Session(ServerRef<int> user, std::atomic<bool>& called)
+        : Ints{{.name = "session"}, 0}, owner{user}, has_called{called} {}
+    ~Session() override { has_called = !thrown<Deadlock>([&] { owner.call([](int&) {}); }); }
+    ServerRef<int> owner;
+    std::atomic<bool>& has_called;
+  };
+  const ReportLog log;
+  Ints owner{{.name = "owner"}, 0};
+  std::atomic<bool> has_called{false};
+  auto session = genserver::start<Session>(owner.ref(), has_called);
+  const auto session_ref = session->ref();
+  session_ref.cast([last = std::move(session)]() mutable { last.reset(); });
+
+  owner.call([&](int&) { thrown<ServerGone>([&] { session_ref.stop(); }); });
+
+  CHECK(eventually([&] { return has_called.load(); }));
+}
+
+TEST_CASE("a timed call keeps its edge though what it pushed out has waited for others",
+          "[core][caller_edge]") {
+  struct CallsWhenDropped {
+    explicit CallsWhenDropped(ServerRef<int> called) : server{called} {}
+    CallsWhenDropped(CallsWhenDropped&& other) noexcept
+        : server{std::exchange(other.server, ServerRef<int>{})} {}
+    ~CallsWhenDropped() {
+      if (server) server.call([](int& n) { ++n; });
+    }
+    void operator()(int&) const {}
+    ServerRef<int> server;
+  };
+  const ReportLog log;
+  Ints logger{{.name = "logger"}, 0};
+  Ints a{{.name = "a"}, 0};
+  Ints b{{.name = "b", .mailbox_capacity = 1, .on_full = OnFull::drop_oldest}, 0};
+  Gate b_runs;
+  b.cast([&](int&) {
+    b_runs.open();
+    while (logger.call([](int& n) { return n; }) == 0) std::this_thread::yield();
+    thrown<Deadlock>([&] { a.call([](int&) {}); });
+  });
+  b_runs.wait();
+  b.cast(CallsWhenDropped{logger.ref()});
+
+  // The timed call pushes the closure out, and that calls the logger. One of a and b closes.
+  a.call([&](int&) { thrown<Deadlock>([&] { b.call_for(1h, [](int& n) { return n; }); }); });
+  b.stop();
+
+  CHECK(log.count(Report::Kind::deadlock) == 1);
 }
 
 TEST_CASE("an owner that is dropped where waiting would be a deadlock goes without waiting",

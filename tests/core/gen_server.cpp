@@ -382,6 +382,19 @@ TEST_CASE("the last owner of a started object may go in its own handler", "[core
   CHECK(ref.exit_reason() == ExitReason::normal());
 }
 
+TEST_CASE("a call may drop the very owner through which it was made", "[core][gen_server]") {
+  for (int round = 0; round < 200; ++round) {
+    auto owner = genserver::start<GenServer<int>>(genserver::Options{.name = "owned"}, round);
+
+    const int answer = owner->call([&](int& n) {
+      owner.reset();
+      return n;
+    });
+
+    CHECK(answer == round);
+  }
+}
+
 TEST_CASE("an object that stops itself in its destructor may go in its own handler",
           "[core][gen_server]") {
   struct Polite : GenServer<int> {

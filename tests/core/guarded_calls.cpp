@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+
 using namespace genserver;
 
 namespace {
@@ -109,6 +111,32 @@ TEST_CASE("who waits for a guard is told when the server ends", "[core][guarded_
   waiting.join();
 
   CHECK(reason == "shutdown: sold");
+}
+
+TEST_CASE("who waits for a guard is told also if the thread is ended in another guard",
+          "[core][guarded_calls]") {
+  Warehouse warehouse;
+  std::atomic<int> told{0};
+  const auto wait_for = [&](int pieces, bool ends_thread) {
+    try {
+      warehouse.call_when(
+          [=](const Stock& stock) {
+            if (ends_thread && stock.pieces > 0) ::pthread_exit(nullptr);
+            return stock.pieces >= pieces;
+          },
+          [](Stock&) {});
+    } catch (const ServerGone&) {
+      ++told;
+    }
+  };
+  std::thread first{[&] { wait_for(10, false); }};
+  std::thread second{[&] { wait_for(10, true); }};
+
+  warehouse.cast([](Stock& stock) { stock.pieces = 1; });
+  first.join();
+  second.join();
+
+  CHECK(told == 2);
 }
 
 TEST_CASE("a server cannot wait for its own guard", "[core][guarded_calls]") {

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+
 using namespace genserver;
 using namespace std::chrono_literals;
 
@@ -119,6 +121,18 @@ TEST_CASE("Exit on the caller's thread ends the server with its reason", "[core]
 
   CHECK(eventually([&] { return !server.is_alive(); }));
   CHECK(server.exit_reason() == ExitReason::shutdown("done"));
+}
+
+TEST_CASE("a caller's thread that is ended in the handler ends the server", "[core][run_calls]") {
+  const ReportLog log;
+  GenServer<int> server{on_caller("unwound"), 5};
+  settle(server);
+
+  std::thread caller{[&] { server.call([](int&) { ::pthread_exit(nullptr); }); }};
+  caller.join();
+
+  CHECK(eventually([&] { return !server.is_alive(); }));
+  CHECK(server.exit_reason() == ExitReason::killed());
 }
 
 TEST_CASE("with OnException crash the server ends also on the caller's thread",

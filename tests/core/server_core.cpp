@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+
 using genserver::Exit;
 using genserver::ExitReason;
 using genserver::Future;
@@ -299,6 +301,19 @@ TEST_CASE("an Exit with an abnormal reason is reported", "[core][server_core]") 
   CHECK(server.exit_reason() == ExitReason::killed());
   REQUIRE(crashes.of(Report::Kind::crash).size() == 1);
   CHECK(crashes.of(Report::Kind::crash)[0].reason == ExitReason::killed());
+}
+
+TEST_CASE("a thread that is ended in a handler ends the server, and nobody waits for ever",
+          "[core][server_core]") {
+  const ReportLog log;
+  GenServer<int> server{{}, 0};
+
+  const auto told = thrown<ServerGone>([&] { server.call([](int&) { ::pthread_exit(nullptr); }); });
+
+  REQUIRE(told.has_value());
+  CHECK(told->reason() == ExitReason::killed());
+  server.stop();
+  CHECK(log.count(Report::Kind::crash) == 1);
 }
 
 TEST_CASE("with the policy crash an exception in a request ends the server",

@@ -362,3 +362,19 @@ TEST_CASE("many timers from many threads all fire", "[core][timer]") {
 
   CHECK(eventually([&] { return fired == 200; }));
 }
+
+TEST_CASE("a timer that is kept keeps nothing of what it would have sent", "[core][timer]") {
+  const auto captured = std::make_shared<int>(1);
+  genserver::Timer cancelled;
+  genserver::Timer of_ended;
+  {
+    genserver::GenServer<int> server{{}, 0};
+    cancelled = server.cast_after(std::chrono::hours{1}, [captured](int&) {});
+    of_ended = server.cast_after(std::chrono::hours{1}, [captured](int&) {});
+    cancelled.cancel();
+    CHECK(captured.use_count() == 2);
+  }
+
+  CHECK(captured.use_count() == 1);
+  CHECK_FALSE(of_ended.is_active());
+}

@@ -56,6 +56,23 @@ TEST_CASE("a thread may let itself go, and nobody waits for it then", "[sync][sh
   shared.thread.join();
 }
 
+TEST_CASE("a thread that joins itself lets itself go instead", "[sync][shared_thread]") {
+  struct Shared {
+    std::atomic<bool> has_joined{false};
+    SharedThread thread{};
+  } shared;
+  const auto function = [](void* argument) {
+    auto& self = *static_cast<Shared*>(argument);
+    self.thread.begin();
+    self.thread.join();
+    self.has_joined = true;
+  };
+
+  shared.thread.start(function, &shared, 0);
+
+  CHECK(eventually([&] { return shared.has_joined.load(); }));
+}
+
 TEST_CASE("a small stack is made as large as the system demands", "[sync][shared_thread]") {
   bool has_run = false;
   SharedThread thread;

@@ -27,8 +27,9 @@ class ExitReason {
   static ExitReason shutdown(std::string detail = {});
   /// It was abandoned without a chance to clean up.
   static ExitReason killed() noexcept { return ExitReason{Kind::killed}; }
-  /// A handler threw `error` where no caller could receive it. A null `error` is allowed.
-  static ExitReason exception(std::exception_ptr error);
+  /// A handler threw `error` where no caller could receive it. A null `error` is allowed. If
+  /// there is no memory for it, only the kind is kept.
+  static ExitReason exception(std::exception_ptr error) noexcept;
   /// There was no server: it had ended before one looked.
   static ExitReason no_server() noexcept { return ExitReason{Kind::no_server}; }
 
@@ -91,10 +92,13 @@ inline ExitReason ExitReason::shutdown(std::string detail) {
   return reason;
 }
 
-inline ExitReason ExitReason::exception(std::exception_ptr error) {
+inline ExitReason ExitReason::exception(std::exception_ptr error) noexcept {
   ExitReason reason{Kind::exception};
-  std::string text = describe(error);
-  reason.detail_ = std::make_shared<const Detail>(Detail{std::move(text), std::move(error)});
+  try {
+    std::string text = describe(error);
+    reason.detail_ = std::make_shared<const Detail>(Detail{std::move(text), std::move(error)});
+  } catch (...) {  // out of memory, which must not keep the server from ending
+  }
   return reason;
 }
 

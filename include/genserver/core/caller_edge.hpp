@@ -42,6 +42,8 @@ class CallerEdge {
   [[nodiscard]] Report report_on(const std::vector<Waiting::Member>& cycle, bool raises) const;
 
   Callee* caller_ = nullptr;
+  const Callee* target_ = nullptr;
+  WaitKind kind_ = WaitKind::call;
   Waiting waiting_{};
 };
 
@@ -50,11 +52,17 @@ inline void CallerEdge::begin(const Callee& target, WaitKind kind,
   const Running* const running = Running::now();
   if (running == nullptr) return;
   caller_ = &running->server;
+  target_ = &target;
+  kind_ = kind;
   waiting_.begin(caller_->record(), target.record(), kind, site);
 }
 
 inline void CallerEdge::check_caller() {
   if (caller_->options().on_deadlock == OnDeadlock::ignore) return;
+  if (!waiting_.find_cycle(false)) return;
+  // What is not sent yet is going to be refused by a server that takes no more: it never waits.
+  const bool is_unsent = kind_ == WaitKind::call || kind_ == WaitKind::room;
+  if (is_unsent && target_->is_closed()) return;
   const bool raises = caller_->options().on_deadlock == OnDeadlock::raise;
   const auto cycle = waiting_.find_cycle(raises);
   if (!cycle) return;

@@ -82,6 +82,9 @@ class ServerRecord {
   }
   [[nodiscard]] CallSite message_site() const noexcept { return message_site_.load(); }
 
+  /// The server's end is over: nobody waits for it any more, even if he does not know yet.
+  void set_over() noexcept { is_over_.store(true, std::memory_order_seq_cst); }  // as wait_
+
   /// Says that the calling thread runs this server from now on.
   void set_runner(ThreadRecord& thread) noexcept;
   /// Returns the stack of the thread that runs this server. Blocks: up to a second.
@@ -112,6 +115,7 @@ class ServerRecord {
   std::atomic<std::uint64_t> wait_{0};
   std::atomic<WaitKind> wait_kind_{WaitKind::call};
   SharedCallSite wait_site_{};
+  std::atomic<bool> is_over_{false};
 
   mutable std::mutex mutex_{};
   const ServerIdentity* identity_ = nullptr;  // guarded by mutex_; null: no server
@@ -213,6 +217,7 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
     record = free_.back();
     free_.pop_back();
   }
+  record->is_over_.store(false, std::memory_order_seq_cst);  // as wait_
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
   return *record;

@@ -47,7 +47,9 @@ class Future {
     return wait_until(Deadline::after(timeout), site);
   }
   bool wait_until(Deadline deadline, CallSite site = CallSite::here()) const {
-    return RequestWait{request(), WaitKind::future, site}.until(deadline);
+    RequestWait wait{request(), WaitKind::future, site};
+    wait.begin();
+    return wait.until(deadline);
   }
 
  private:

@@ -23,7 +23,9 @@ class GuardedMessage : public Message {
 /// Threads: who runs the server.
 class GuardedCalls {
  public:
-  [[nodiscard]] bool is_empty() const noexcept { return calls_.is_empty(); }
+  [[nodiscard]] bool is_empty() const noexcept {
+    return calls_.is_empty() && still_waiting_.is_empty();
+  }
   void push_back(GuardedMessage& call) noexcept { calls_.push_back(call); }
 
   /// Gives each call to `attempt`, until that returns false for all that are left. After each
@@ -31,23 +33,26 @@ class GuardedCalls {
   template <class Attempt>
   void retry(Attempt&& attempt);
 
-  void refuse_all(const Refusal& refusal) noexcept { calls_.refuse_all(refusal); }
+  void refuse_all(const Refusal& refusal) noexcept {
+    still_waiting_.refuse_all(refusal);
+    calls_.refuse_all(refusal);
+  }
 
  private:
-  MessageList calls_{};  // of GuardedMessages
+  MessageList calls_{};          // of GuardedMessages
+  MessageList still_waiting_{};  // tried and passed over; only filled during retry()
 };
 
 template <class Attempt>
 void GuardedCalls::retry(Attempt&& attempt) {
-  MessageList still_waiting;
   while (Message* const call = calls_.pop_front()) {
     if (attempt(static_cast<GuardedMessage&>(*call))) {
-      calls_.push_front(still_waiting);
+      calls_.push_front(still_waiting_);
     } else {
-      still_waiting.push_back(*call);
+      still_waiting_.push_back(*call);
     }
   }
-  calls_.push_front(still_waiting);
+  calls_.push_front(still_waiting_);
 }
 
 }  // namespace genserver

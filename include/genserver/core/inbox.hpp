@@ -33,14 +33,16 @@ class Inbox : public Callee {
   /// the server to itself. Returns false if the server takes no more; it is still the caller's.
   bool post(Message& message) noexcept;
 
-  /// Sends a message that takes a place, by the rules of Options::on_full; if the server sends it
-  /// to itself, it takes none. Unless accepted, the message is still the caller's.
+  /// Sends a message that takes a place, unless the server sends it to itself. Never waits. Unless
+  /// accepted, the message is still the caller's.
+  Admission try_post(Message& message) noexcept;
+
+  /// Does what Options::on_full says, after a message from `site` found the mailbox full. Returns
+  /// accepted if try_post() is to be called again.
   ///
-  /// With `waits_already` the calling server has published its edge of the wait graph.
   /// Blocks: with OnFull::block, while the mailbox is full, until the deadline.
-  /// Throws: Deadlock, if a server would wait for room and none can ever come. Then, too, the
-  ///         message is the caller's.
-  Admission post_counted(Message& message, Deadline deadline, bool waits_already);
+  /// Throws: Deadlock, if a server would wait for room and none can ever come.
+  Admission make_room(Deadline deadline, const CallSite& site);
 
   /// Arms a timer. On a server that has ended, the timer has ended too.
   void arm(const std::shared_ptr<TimerMessage>& timer, Deadline due) {
@@ -57,8 +59,7 @@ class Inbox : public Callee {
   void report_refused(const CallSite& site);
 
  private:
-  Admission wait_for_room(Message& message, Deadline deadline, bool waits_already);
-  Admission make_room(Message& message);
+  Admission wait_for_room(Deadline deadline, const CallSite& site);
   void count_refused(const CallSite& site);
 
   Parker parker_{};  // where the server's thread sleeps
@@ -75,50 +76,43 @@ inline bool Inbox::post(Message& message) noexcept {
   return result != Mailbox::Push::closed;
 }
 
-inline Admission Inbox::post_counted(Message& message, Deadline deadline, bool waits_already) {
+inline Admission Inbox::try_post(Message& message) noexcept {
   switch (mailbox().push(message, !is_self())) {
     case Mailbox::Push::queued: return Admission::accepted;
     case Mailbox::Push::wake: parker_.unpark(); return Admission::accepted;
     case Mailbox::Push::closed: return Admission::gone;
     case Mailbox::Push::full: break;
   }
-  if (options().on_full == OnFull::block) return wait_for_room(message, deadline, waits_already);
-  if (options().on_full == OnFull::drop_oldest) return make_room(message);
-  count_refused(message.site());
   return Admission::full;
 }
 
-inline Admission Inbox::wait_for_room(Message& message, Deadline deadline, bool waits_already) {
-  const CallSite site = message.site();
+inline Admission Inbox::make_room(Deadline deadline, const CallSite& site) {
+  switch (options().on_full) {
+    case OnFull::block: return wait_for_room(deadline, site);
+    case OnFull::drop_oldest:
+      if (Message* const oldest = mailbox().evict_oldest()) {
+        oldest->refuse({Refusal::Kind::mailbox_full, ExitReason::normal()});
+        count_refused(site);
+      }
+      return Admission::accepted;
+    case OnFull::fail:
+    case OnFull::drop_newest: break;
+  }
+  count_refused(site);
+  return Admission::full;
+}
+
+inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
   LongWaitScope watched{*this, WaitKind::room, site};
-  for (;;) {
-    const Mailbox::Push result = mailbox().push(message, true);
-    if (result == Mailbox::Push::wake) parker_.unpark();
-    if (result == Mailbox::Push::closed) return Admission::gone;
-    if (result != Mailbox::Push::full) return Admission::accepted;
+  while (mailbox().is_full() && !is_closed()) {
     if (deadline.has_passed()) return Admission::late;
-    // A new edge for every attempt: the room that somebody else took may have been the last.
-    CallerEdge edge;
-    if (!waits_already) edge.begin(*this, WaitKind::room, site);
+    // A new edge each time: the room that somebody else took may have been the last.
+    CallerEdge edge{*this, WaitKind::room, site};
     edge.check();
     watched.tell_if_long();
     mailbox().wait_for_room(deadline);
   }
-}
-
-/// Drops the oldest messages until this one is in.
-inline Admission Inbox::make_room(Message& message) {
-  const CallSite site = message.site();
-  for (;;) {
-    if (Message* const oldest = mailbox().evict_oldest()) {
-      oldest->refuse({Refusal::Kind::mailbox_full, ExitReason::normal()});
-      count_refused(site);
-    }
-    const Mailbox::Push result = mailbox().push(message, true);
-    if (result == Mailbox::Push::wake) parker_.unpark();
-    if (result == Mailbox::Push::closed) return Admission::gone;
-    if (result != Mailbox::Push::full) return Admission::accepted;
-  }
+  return Admission::accepted;
 }
 
 /// Counts a refused or dropped message, and reports them, at most once a second; what comes in

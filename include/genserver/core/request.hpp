@@ -14,7 +14,6 @@
 #include <string>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace genserver {
 
@@ -120,13 +119,19 @@ class Request : public std::enable_shared_from_this<Request> {
 /// Waiting for the answer of a request, which on a server's thread is an edge of the wait graph.
 class RequestWait {
  public:
-  /// Publishes the edge; may be made before the request is sent.
-  ///
-  /// Throws: Deadlock; SelfWait if the calling handler is that of the server that has to answer.
-  RequestWait(Request& request, WaitKind kind, const CallSite& site);
-  ~RequestWait();
+  /// Does not publish anything yet.
+  RequestWait(Request& request, WaitKind kind, const CallSite& site) noexcept
+      : request_{request}, kind_{kind}, site_{site} {}
+  ~RequestWait() { end(); }
   RequestWait(const RequestWait&) = delete;
   RequestWait& operator=(const RequestWait&) = delete;
+
+  /// Publishes the edge; before the request is sent, if it is a call.
+  ///
+  /// Throws: Deadlock; SelfWait if the calling handler is that of the server that has to answer.
+  void begin();
+  /// Takes the edge back.
+  void end() noexcept;
 
   /// Blocks: until the answer is there, or the deadline; returns false if that came first.
   bool until(Deadline deadline) noexcept;
@@ -210,17 +215,18 @@ inline Refusal RequestBook::meaning_of_dropped() const {
 }
 
 inline void RequestBook::refuse_all() {
-  std::vector<std::shared_ptr<Request>> open;
-  {
-    const std::scoped_lock lock{mutex_};
-    open.reserve(open_.size());
-    // weak_from_this: a request may be on its way out, held back at remove() by this lock.
-    for (Request* const request : open_) {
-      if (auto held = request->weak_from_this().lock()) open.push_back(std::move(held));
-    }
-  }
   const Refusal refusal = meaning_of_dropped();
-  for (const auto& request : open) request->refuse(refusal);
+  for (;;) {  // one by one, so that no memory is needed
+    std::shared_ptr<Request> request;
+    {
+      const std::scoped_lock lock{mutex_};
+      if (open_.empty()) return;
+      // Its Reply removes it before it lets go of it, so it is there as long as it is listed.
+      request = (*open_.begin())->shared_from_this();
+      open_.erase(open_.begin());
+    }
+    request->refuse(refusal);
+  }
 }
 
 inline bool Request::begin() {
@@ -282,26 +288,26 @@ inline bool Request::refuse(const Refusal& refusal) {
   return true;
 }
 
-inline RequestWait::RequestWait(Request& request, WaitKind kind, const CallSite& site)
-    : request_{request}, kind_{kind}, site_{site} {
-  if (request.is_done()) return;
-  request.server().check_not_forked(site);
-  if (request.server().is_self()) {
-    request.server().raise_self_wait("the server would wait for its own answer", site);
+inline void RequestWait::begin() {
+  if (request_.is_done()) return;
+  request_.server().check_not_forked(site_);
+  if (request_.server().is_self()) {
+    request_.server().raise_self_wait("the server would wait for its own answer", site_);
   }
   if (Running::now() == nullptr) return;
   {
-    const std::scoped_lock lock{request.mutex_};
+    const std::scoped_lock lock{request_.mutex_};
     // Under the lock, so that whoever answers finds the edge and ends it first.
-    if (request.is_settled_ || request.is_detached_) return;
-    edge_.begin(request.server(), kind, site);
-    request.waiter_ = edge_.token();
+    if (request_.is_settled_ || request_.is_detached_) return;
+    edge_.begin(request_.server(), kind_, site_);
+    request_.waiter_ = edge_.token();
   }
   edge_.check();
 }
 
-inline RequestWait::~RequestWait() {
+inline void RequestWait::end() noexcept {
   if (edge_.token().waiter == nullptr) return;
+  edge_.token().end();
   const std::scoped_lock lock{request_.mutex_};
   request_.waiter_ = WaitToken{};
 }
@@ -377,11 +383,16 @@ template <class R>
 template <class... Value>
 bool RequestFor<R>::answer(Value&&... value) {
   if (!claim()) return false;
-  std::exception_ptr error = capture(
-      [&] {
-        outcome_.emplace_result_of([&]() -> R { return R(std::forward<Value>(value)...); });
-      },
-      false);
+  std::exception_ptr error;
+  try {
+    outcome_.emplace_result_of([&]() -> R { return R(std::forward<Value>(value)...); });
+  } catch (ForcedUnwind&) {  // the thread ends in R's constructor
+    store(Refusal{Refusal::Kind::no_reply, ExitReason::normal()});
+    publish();
+    throw;
+  } catch (...) {
+    error = std::current_exception();
+  }
   if (error) store(std::move(error));
   publish();
   return true;

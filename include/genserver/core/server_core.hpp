@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The life of one server, whatever its State.
+// A little longer than other headers, since the order of a server's end is read in one place.
 #pragma once
 
 #include <genserver/core/guarded_calls.hpp>
@@ -49,8 +50,12 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   /// deadlock. Returns whether it has ended.
   bool leave() noexcept;
 
-  /// Sends a message by post_counted(), and refuses it unless it was accepted.
-  Admission submit(Message& message, Deadline deadline, bool waits_already);
+  /// Sends a message that takes a place, with the waiting that Options::on_full may ask for, and
+  /// refuses it unless it was accepted. `wait` is what the sender waits for next: it is published
+  /// before each attempt, and taken back while there is no room.
+  ///
+  /// Blocks: as make_room(). Throws: Deadlock; SelfWait, from `wait`.
+  Admission submit(Message& message, Deadline deadline, RequestWait* wait = nullptr);
 
   [[nodiscard]] ServerEnd& end() noexcept { return end_; }
   [[nodiscard]] RequestBook& book() noexcept { return book_; }
@@ -96,10 +101,25 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     ExitReason reason = ExitReason::normal();
   };
 
-  /// Ends the server also if its thread is unwound by pthread_exit or pthread_cancel.
+  // These do their work also if the thread is unwound by pthread_exit or pthread_cancel.
   struct EndGuard {
     ServerCore& server;
     ~EndGuard() { server.finish(); }
+  };
+  struct LastGuard {
+    ServerCore& server;
+    ~LastGuard() { server.end_.do_last(); }
+  };
+  struct HandOverGuard {
+    ServerCore& server;
+    ~HandOverGuard() { server.hand_over(); }
+  };
+  struct TurnGuard {  // shows the watchdog what runs
+    TurnGuard(ServerRecord& of, const CallSite& site) noexcept : record{of} {
+      record.begin_message(site);
+    }
+    ~TurnGuard() { record.end_message(); }
+    ServerRecord& record;
   };
 
   virtual void terminate_state(const ExitReason& reason) = 0;
@@ -111,6 +131,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void fail_start(Start& start, std::exception_ptr error);
   Message* next();
   void wait_for_news();
+  void hand_over() noexcept;
   bool retry(GuardedMessage& message);
   template <class Function>
   void attempt(Message& message, Function&& function);
@@ -175,7 +196,8 @@ inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const 
     request_stop(reason);
     if (!await(end_.done(), WaitKind::stop, site, deadline)) return false;
   }
-  if (!is_self()) thread_.join();  // it is, if its owner is the last thing that its thread destroys
+  // A handler does not join: what the thread still does would be no edge of the wait graph.
+  if (Running::now() == nullptr && deadline.is_never()) thread_.join();
   return true;
 }
 
@@ -185,7 +207,10 @@ inline bool ServerCore::leave() noexcept {
     return true;
   }
   try {
-    if (!is_self()) return stop(ExitReason::normal(), Deadline::never(), CallSite{});
+    if (!is_self() && stop(ExitReason::normal(), Deadline::never(), CallSite{})) {
+      if (Running::now() != nullptr) thread_.detach();  // a handler has not joined it
+      return true;
+    }
   } catch (const Deadlock&) {  // reported; it ends by itself when the circle is gone
   }
   request_stop(ExitReason::normal());
@@ -193,15 +218,22 @@ inline bool ServerCore::leave() noexcept {
   return false;
 }
 
-inline Admission ServerCore::submit(Message& message, Deadline deadline, bool waits_already) {
+inline Admission ServerCore::submit(Message& message, Deadline deadline, RequestWait* wait) {
+  const CallSite site = message.site();
   Refusal why{Refusal::Kind::mailbox_full, ExitReason::normal()};
   try {
-    const Admission admission = post_counted(message, deadline, waits_already);
-    if (admission == Admission::accepted) return admission;
-    if (admission == Admission::gone) why = end_.refusal();
-    message.refuse(why);
-    return admission;
-  } catch (...) {  // a deadlock while it waited for room
+    for (;;) {
+      if (wait != nullptr) wait->begin();
+      Admission admission = try_post(message);
+      if (admission == Admission::accepted) return admission;
+      if (wait != nullptr) wait->end();  // the user's code may run now, and wait for others
+      if (admission == Admission::full) admission = make_room(deadline, site);
+      if (admission == Admission::accepted) continue;
+      if (admission == Admission::gone) why = end_.refusal();
+      message.refuse(why);
+      return admission;
+    }
+  } catch (...) {  // a deadlock
     message.refuse(why);
     throw;
   }
@@ -210,13 +242,19 @@ inline Admission ServerCore::submit(Message& message, Deadline deadline, bool wa
 inline bool ServerCore::try_run_here(Message& message) {
   if (!mailbox().try_run_idle()) return false;
   record().set_runner(ThreadRecord::current());
-  {
-    const RunningScope scope{*this};
-    attempt(message, [&] { message.run(state()); });
+  const HandOverGuard guard{*this};
+  const RunningScope scope{*this};
+  attempt(message, [&] { message.run(state()); });
+  return true;
+}
+
+inline void ServerCore::hand_over() noexcept {
+  if (in_flight_ != nullptr && !ends_with_) {  // unwound, and with it the message's frame
+    in_flight_ = nullptr;
+    ends_with_ = ExitReason::killed();
   }
   const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty();
   if (mailbox().hand_over(needs_thread)) parker().unpark();
-  return true;
 }
 
 inline void ServerCore::check_state(const CallSite& site) const {
@@ -232,11 +270,13 @@ inline void ServerCore::thread_main(void* argument) {
 }
 
 inline void ServerCore::run(Start& start) {
+  thread_.begin();
   name_this_thread(name());
   record().set_runner(ThreadRecord::current());
   const RunningScope scope{*this};
+  const LastGuard last{*this};
   if (make_state(start)) {
-    const EndGuard guard{*this};
+    const EndGuard end{*this};
     while (!ends_with_) {
       if (Message* const message = next()) {
         attempt(*message, [&] { message->run(state()); });
@@ -244,14 +284,13 @@ inline void ServerCore::run(Start& start) {
       guarded_.retry([&](GuardedMessage& message) { return retry(message); });
     }
   }
-  end_.do_last();
 }
 
 /// Makes the State and lets start() return. Returns false if there is none; then all is over.
 inline bool ServerCore::make_state(Start& start) {
   std::exception_ptr error;
-  record().begin_message(CallSite{});
   try {
+    const TurnGuard turn{record(), CallSite{}};
     start.make(start.context);
     has_state_ = true;
   } catch (ForcedUnwind&) {
@@ -261,7 +300,6 @@ inline bool ServerCore::make_state(Start& start) {
   } catch (...) {
     error = std::current_exception();
   }
-  record().end_message();
   if (error) {
     fail_start(start, std::move(error));
     return false;
@@ -308,9 +346,9 @@ template <class Function>
 void ServerCore::attempt(Message& message, Function&& function) {
   const CallSite site = message.site();
   in_flight_ = &message;
-  record().begin_message(site);
   std::exception_ptr error;
   try {
+    const TurnGuard turn{record(), site};
     error = capture(
         [&] {
           function();
@@ -320,7 +358,6 @@ void ServerCore::attempt(Message& message, Function&& function) {
   } catch (const Exit& exit) {
     end_with(exit.reason);
   }
-  record().end_message();
   if (!error) return;
   end_site_ = site;
   end_with(ExitReason::exception(std::move(error)));
@@ -335,6 +372,7 @@ inline bool ServerCore::retry(GuardedMessage& message) {
 }
 
 inline void ServerCore::finish() noexcept {
+  const TurnGuard turn{record(), CallSite{}};
   set_reason(ends_with_ ? *ends_with_ : ExitReason::killed());
   mailbox().close();
   const bool had_state = has_state_;
@@ -343,19 +381,18 @@ inline void ServerCore::finish() noexcept {
   if (had_state) destroy_state();
   refuse_everything();
   if (had_state) report_end();  // else the starter gets the exception
+  record().set_over();
   end_.publish();
 }
 
 inline void ServerCore::terminate() noexcept {
   const ExitReason reason = end_.refusal().reason;
-  record().begin_message(CallSite{});
   std::exception_ptr error;
   try {
     error = capture([&] { terminate_state(reason); }, false);
   } catch (const Exit& exit) {
     set_reason(exit.reason);
   }
-  record().end_message();
   if (error) set_reason(ExitReason::exception(std::move(error)));
 }
 

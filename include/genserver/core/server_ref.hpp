@@ -286,7 +286,9 @@ auto ServerRef<State>::call(Handler&& handler, CallSite site) const -> CallResul
 template <class State>
 template <class Frame>
 typename Frame::Result ServerRef<State>::exchange(Frame& frame, bool may_run_here) const {
-  ServerCore& server = core();
+  // Held, since the handler may drop what this call was made through.
+  const std::shared_ptr<ServerCore> held = shared_core();
+  ServerCore& server = *held;
   const CallSite site = frame.site();
   {
     CallerEdge edge{server, WaitKind::call, site};
@@ -343,7 +345,7 @@ R ServerRef<State>::ask(Handler&& handler, Deadline deadline, const CallSite& si
   RequestWait wait{*request, WaitKind::call, site};
   using Sent = RequestMessage<State, R, Handler, answer>;
   auto* const message = new Sent{request, std::move(handler), site};
-  if (core().submit(*message, deadline, true) == Admission::late) {
+  if (core().submit(*message, deadline, &wait) == Admission::late) {
     request->raise_timeout(CallPhase::not_sent);
   }
   if (!wait.until(deadline)) {
@@ -361,6 +363,7 @@ R ServerRef<State>::call(Handler handler, CallSite site) const {
   if (server.is_self()) return call_self_deferred<R>(handler, site);
   const auto request = make_request<R>(site);
   RequestWait wait{*request, WaitKind::call, site};
+  wait.begin();
   using Sent = RequestMessage<State, R, Handler, Answer::deferred>;
   auto* const message = new Sent{request, std::move(handler), site};
   if (!server.post(*message)) message->refuse(server.end().refusal());
@@ -425,7 +428,7 @@ Future<R> ServerRef<State>::ask_later(Handler&& handler, const CallSite& site) c
   ServerCore& server = checked(handler, site);
   auto request = make_request<R>(site);
   using Sent = RequestMessage<State, R, Handler, answer>;
-  server.submit(*new Sent{request, std::move(handler), site}, Deadline::never(), false);
+  server.submit(*new Sent{request, std::move(handler), site}, Deadline::never());
   return Future<R>{std::move(request)};
 }
 
@@ -435,7 +438,7 @@ bool ServerRef<State>::submit_cast(Handler&& handler, Deadline deadline,
                                    const CallSite& site) const {
   ServerCore& server = checked(handler, site);
   auto* const message = new CastMessage<State, Handler>{std::move(handler), site};
-  return server.submit(*message, deadline, false) == Admission::accepted;
+  return server.submit(*message, deadline) == Admission::accepted;
 }
 
 template <class State>
@@ -456,7 +459,7 @@ Timer ServerRef<State>::arm(Timespan delay, std::chrono::nanoseconds period, Han
   const std::shared_ptr<TimerQueue> queue{shared_core(), &server.timers()};
   auto timer = std::make_shared<TimerFor<State, Handler>>(queue, period, std::move(handler), site);
   server.arm(timer, Deadline::after(delay));
-  return Timer{std::move(timer)};
+  return Timer{timer};
 }
 
 template <class State>

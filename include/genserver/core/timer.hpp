@@ -50,13 +50,14 @@ class TimerMessage : public Message, public std::enable_shared_from_this<TimerMe
   Entries::node_type node_{};            // while queued or running: keeps this message alive
 };
 
-/// What one may do with a timer. Dropping it leaves the timer as it is.
+/// What one may do with a timer. Dropping it leaves the timer as it is, and keeping it keeps
+/// nothing of what the timer holds.
 ///
 /// Threads: any. Erlang: the reference of erlang:send_after/3.
 class Timer {
  public:
   Timer() noexcept = default;
-  explicit Timer(std::shared_ptr<TimerMessage> message) noexcept : message_{std::move(message)} {}
+  explicit Timer(const std::shared_ptr<TimerMessage>& message) noexcept : message_{message} {}
 
   /// Sees to it that the handler does not run any more, unless it runs right now. Returns the
   /// time that was left, or nothing if the timer had ended.
@@ -67,7 +68,7 @@ class Timer {
   [[nodiscard]] bool is_active() const { return remaining().has_value(); }
 
  private:
-  std::shared_ptr<TimerMessage> message_{};
+  std::weak_ptr<TimerMessage> message_{};
 };
 
 /// The timers of one server, which its thread looks after: no further thread is needed.
@@ -131,13 +132,15 @@ inline void TimerMessage::refuse(const Refusal&) noexcept {
 }
 
 inline std::optional<std::chrono::nanoseconds> Timer::cancel() {
-  const auto queue = message_ ? message_->queue_.lock() : nullptr;
-  return queue ? queue->remaining(*message_, true) : std::nullopt;
+  const auto message = message_.lock();
+  const auto queue = message ? message->queue_.lock() : nullptr;
+  return queue ? queue->remaining(*message, true) : std::nullopt;
 }
 
 inline std::optional<std::chrono::nanoseconds> Timer::remaining() const {
-  const auto queue = message_ ? message_->queue_.lock() : nullptr;
-  return queue ? queue->remaining(*message_, false) : std::nullopt;
+  const auto message = message_.lock();
+  const auto queue = message ? message->queue_.lock() : nullptr;
+  return queue ? queue->remaining(*message, false) : std::nullopt;
 }
 
 inline bool TimerQueue::arm(const std::shared_ptr<TimerMessage>& message, Clock::time_point due) {

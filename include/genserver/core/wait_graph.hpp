@@ -167,7 +167,8 @@ inline bool Waiting::collect(std::vector<std::uint64_t>& words) const {
   return true;
 }
 
-/// Puts names to the words. Empty if one waits for room although there is some: it will go on.
+/// Puts names to the words. Empty if one waits for room although there is some, or for an end that
+/// is over: it will go on.
 inline std::vector<Waiting::Member> Waiting::members(
     const std::vector<std::uint64_t>& words) const {
   std::vector<Member> found;
@@ -178,7 +179,8 @@ inline std::vector<Waiting::Member> Waiting::members(
     member.record = waiter;
     member.edge.kind = waiter->wait_kind_.load(std::memory_order_acquire);  // SharedCallSite's P1
     member.edge.site = waiter->wait_site_.load();
-    bool has_room = false;
+    bool goes_on = member.edge.kind == WaitKind::stop &&
+                   target.is_over_.load(std::memory_order_seq_cst);  // as the walk
     waiter->with_identity([&](const ServerIdentity& identity) {
       member.edge.waiter = identity.name;
       member.edge.waiter_pid = identity.pid;
@@ -186,9 +188,9 @@ inline std::vector<Waiting::Member> Waiting::members(
     target.with_identity([&](const ServerIdentity& identity) {
       member.edge.target = identity.name;
       member.edge.target_pid = identity.pid;
-      has_room = !identity.mailbox->is_full();
+      if (member.edge.kind == WaitKind::room) goes_on = !identity.mailbox->is_full();
     });
-    if (member.edge.kind == WaitKind::room && has_room) return {};
+    if (goes_on) return {};
     found.push_back(std::move(member));
     waiter = &target;
   }

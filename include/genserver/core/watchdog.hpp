@@ -77,6 +77,7 @@ class Watchdog {
   std::mutex mutex_{};
   std::condition_variable sooner_{};
   std::chrono::nanoseconds period_ = forever;  // guarded by mutex_
+  std::chrono::nanoseconds asked_ = forever;   // guarded by mutex_; since the round began
   bool is_running_ = false;                    // guarded by mutex_
 };
 
@@ -89,6 +90,7 @@ inline void Watchdog::watch(std::chrono::nanoseconds stuck_after) {
     thread.detach();
     is_running_ = true;
   }
+  if (stuck_after < asked_) asked_ = stuck_after;
   if (stuck_after >= period_) return;
   period_ = stuck_after;
   sooner_.notify_one();
@@ -105,12 +107,15 @@ inline void Watchdog::run() {
       sooner_.wait_for(lock, period / 4, [&] { return period_ < period; });
       if (period_ < period) continue;
     }
+    asked_ = forever;
     lock.unlock();
-    const std::vector<Report> reports = inspect(Clock::now());
-    for (const Report& report : reports) deliver(report);
+    try {
+      for (const Report& report : inspect(Clock::now())) deliver(report);
+    } catch (...) {  // out of memory: the next round may have some
+    }
     lock.lock();
-    // A server that came during the round made the period shorter: that one stands.
-    if (period_ == period || period == forever) period_ = shortest_;
+    // Servers that came during the round may not have been seen by it.
+    period_ = shortest_ < asked_ ? shortest_ : asked_;
   }
 }
 

@@ -19,8 +19,8 @@ using ReportSink = std::function<void(const Report&)>;
 /// report's text to stderr as one block.
 ///
 /// The sink runs on the thread where the incident was noticed, on several at a time, and under no
-/// lock of the library. What it throws is dropped. It may use servers, but not wait for the one
-/// that is reported. A report that is on its way may still reach the sink that was replaced.
+/// lock of the library. What it throws is dropped. It may cast to servers, but not wait for one:
+/// it may be running in a handler that waits. A report that is on its way may still reach the sink that was replaced.
 ///
 /// Threads: any.
 void set_report_sink(ReportSink sink);

@@ -4,6 +4,7 @@
 
 #include <genserver/sync/platform/thread.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 
@@ -20,19 +21,33 @@ class SharedThread {
     thread_ = Thread{function, argument, stack_size};
   }
 
-  /// Blocks: until the thread has ended, unless it was detached. Not on the thread itself.
+  /// For the thread itself, before it does anything else: so that join() knows it.
+  void begin() noexcept {
+    id_.store(this_thread(), std::memory_order_relaxed);  // only this thread will find its own
+  }
+
+  /// Blocks: until the thread has ended, unless it was detached. The thread itself does not wait,
+  ///         but lets itself go.
   void join() noexcept {
+    if (id_.load(std::memory_order_relaxed) == this_thread()) return detach();  // as above
     const std::scoped_lock lock{mutex_};
     if (thread_.is_joinable()) thread_.join();
   }
 
-  /// Lets it go; for the thread itself. Does nothing if another is about to join it.
+  /// Lets it go. Does nothing if another thread is about to join it.
   void detach() noexcept {
     const std::unique_lock lock{mutex_, std::try_to_lock};
     if (lock.owns_lock() && thread_.is_joinable()) thread_.detach();
   }
 
  private:
+  /// Returns an address that no other living thread has.
+  static const void* this_thread() noexcept {
+    static thread_local const char own = 0;
+    return &own;
+  }
+
+  std::atomic<const void*> id_{nullptr};
   std::mutex mutex_{};  // held while joining, so that the others wait for the same end
   Thread thread_{};     // guarded by mutex_
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A request whose caller may leave before the answer comes.
+// A little longer than other headers, since caller and server share one state machine.
 #pragma once
 
 #include <genserver/base/outcome.hpp>

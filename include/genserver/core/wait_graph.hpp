@@ -101,7 +101,7 @@ inline void WaitToken::end() const noexcept {
   if (waiter == nullptr) return;
   std::uint64_t expected = word;
   waiter->wait_.compare_exchange_strong(expected, word & ~detail::waits,
-                                        std::memory_order_seq_cst);
+                                        std::memory_order_seq_cst);  // with publish and walk
 }
 
 inline void Waiting::begin(ServerRecord& waiter, ServerRecord& target, WaitKind kind,
@@ -212,7 +212,7 @@ inline std::optional<WaitEdge> Waiting::current(const ServerRecord& record) {
       edge.target = identity.name;
       edge.target_pid = identity.pid;
     });
-    if (record.wait_.load(std::memory_order_seq_cst) == word) return edge;
+    if (record.wait_.load(std::memory_order_seq_cst) == word) return edge;  // as the walk
   }
 }
 

@@ -73,6 +73,55 @@ TEST_CASE("a thread that joins itself lets itself go instead", "[sync][shared_th
   CHECK(eventually([&] { return shared.has_joined.load(); }));
 }
 
+TEST_CASE("a thread that lets itself go at once is let go, be its starter still busy",
+          "[sync][shared_thread]") {
+  struct Shared {
+    std::atomic<int> ended{0};
+    SharedThread thread{};
+  };
+  constexpr int count = 200;
+  std::vector<Shared> all(count);
+  const auto function = [](void* argument) {
+    auto& self = *static_cast<Shared*>(argument);
+    self.thread.detach();
+    self.ended = 1;
+  };
+
+  for (Shared& each : all) each.thread.start(function, &each, 0);
+
+  CHECK(eventually([&] {
+    int ended = 0;
+    for (const Shared& each : all) ended += each.ended;
+    return ended == count;
+  }));
+  for (Shared& each : all) CHECK_FALSE(each.thread.is_joinable());
+}
+
+TEST_CASE("a thread that lets itself go while another joins it ends once",
+          "[sync][shared_thread]") {
+  struct Shared {
+    Gate is_joined{};
+    Gate has_let_go{};
+    SharedThread thread{};
+  } shared;
+  const auto function = [](void* argument) {
+    auto& self = *static_cast<Shared*>(argument);
+    self.is_joined.wait();
+    self.thread.detach();
+    self.has_let_go.open();
+  };
+  shared.thread.start(function, &shared, 0);
+  std::thread joining{[&] {
+    shared.is_joined.open();
+    shared.thread.join();
+  }};
+
+  joining.join();
+  shared.has_let_go.wait();
+
+  CHECK_FALSE(shared.thread.is_joinable());
+}
+
 TEST_CASE("a small stack is made as large as the system demands", "[sync][shared_thread]") {
   bool has_run = false;
   SharedThread thread;

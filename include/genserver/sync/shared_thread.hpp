@@ -5,6 +5,7 @@
 #include <genserver/sync/platform/thread.hpp>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <mutex>
 
@@ -30,14 +31,28 @@ class SharedThread {
   ///         but lets itself go.
   void join() noexcept {
     if (id_.load(std::memory_order_relaxed) == this_thread()) return detach();  // as above
+    std::unique_lock lock{mutex_};
+    if (!is_being_joined_ && thread_.is_joinable()) {
+      is_being_joined_ = true;
+      lock.unlock();  // the thread may want to let itself go, and learn that it cannot
+      thread_.join();
+      lock.lock();
+      is_being_joined_ = false;
+      joined_.notify_all();
+    }
+    joined_.wait(lock, [this] { return !is_being_joined_; });
+  }
+
+  /// Returns whether it was neither joined nor let go yet, nor is anyone about to.
+  [[nodiscard]] bool is_joinable() noexcept {
     const std::scoped_lock lock{mutex_};
-    if (thread_.is_joinable()) thread_.join();
+    return !is_being_joined_ && thread_.is_joinable();
   }
 
   /// Lets it go. Does nothing if another thread is about to join it.
   void detach() noexcept {
-    const std::unique_lock lock{mutex_, std::try_to_lock};
-    if (lock.owns_lock() && thread_.is_joinable()) thread_.detach();
+    const std::scoped_lock lock{mutex_};
+    if (!is_being_joined_ && thread_.is_joinable()) thread_.detach();
   }
 
  private:
@@ -48,8 +63,10 @@ class SharedThread {
   }
 
   std::atomic<const void*> id_{nullptr};
-  std::mutex mutex_{};  // held while joining, so that the others wait for the same end
-  Thread thread_{};     // guarded by mutex_
+  std::mutex mutex_{};
+  std::condition_variable joined_{};
+  bool is_being_joined_ = false;  // guarded by mutex_
+  Thread thread_{};               // guarded by mutex_, but for the one who joins
 };
 
 }  // namespace genserver

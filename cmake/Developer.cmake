@@ -14,7 +14,10 @@ if(GENSERVER_SANITIZE)
   # assertions are on, while the plain build is what users get. Optimising it takes long, and
   # AddressSanitizer with UBSan longest by far.
   set(sanitize -fsanitize=${GENSERVER_SANITIZE} -fno-sanitize-recover=all)
-  set(level $<IF:$<STREQUAL:${GENSERVER_SANITIZE},thread>,-O1,-O0>)
+  set(level -O0)
+  if(GENSERVER_SANITIZE STREQUAL "thread")
+    set(level -O1)
+  endif()
   target_compile_options(
     developer INTERFACE ${sanitize} ${level} -g1 -fno-omit-frame-pointer -UNDEBUG
   )

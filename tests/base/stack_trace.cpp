@@ -3,7 +3,8 @@
 
 #include <support/catch.hpp>
 
-#include <algorithm>
+#include <cstddef>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -41,7 +42,37 @@ TEST_CASE("file and line are preferred where they are known", "[base][stack_trac
   known.line = 42;
   known.is_inlined = true;
 
-  CHECK(to_text({{known}, ""}) == "#0  app::run(int)  at account.cpp:42  [inlined]\n");
+  CHECK(to_text({{known}, ""}) == "#0  app::run(int)  [inlined]  at account.cpp:42\n");
+}
+
+TEST_CASE("a file without a line is printed alone", "[base][stack_trace]") {
+  Frame known = frame("app::run(int)");
+  known.file = "account.cpp";
+
+  CHECK(to_text({{known}, ""}) == "#0  app::run(int)  at account.cpp\n");
+}
+
+TEST_CASE("a place that does not fit beside its function goes below", "[base][stack_trace]") {
+  Frame known = frame("app::Connection::query_loop(int&)");
+  known.file = "connection.cpp";
+  known.line = 7;
+  const std::string fits(22, ' ');  // with 58 columns of the frame
+  const std::string wide(23, ' ');
+
+  CHECK(to_text({{known}, ""}, fits) ==
+        fits + "#0  app::Connection::query_loop(int&)  at connection.cpp:7\n");
+  CHECK(to_text({{known}, ""}, wide) ==
+        wide + "#0  app::Connection::query_loop(int&)\n" + wide + "      at connection.cpp:7\n");
+}
+
+TEST_CASE("a path that is wider than a line is left whole", "[base][stack_trace]") {
+  Frame known = frame("app::run(int)");
+  known.file = '/' + std::string(100, 'x') + "/my program/account.cpp";
+  known.line = 42;
+  known.is_inlined = true;
+
+  CHECK(to_text({{known}, ""}) ==
+        "#0  app::run(int)  [inlined]\n      at " + known.file + ":42\n");
 }
 
 TEST_CASE("library frames are counted and the others keep their numbers", "[base][stack_trace]") {
@@ -154,13 +185,37 @@ TEST_CASE("shortening leaves operators and unnamed namespaces whole", "[base][st
   CHECK(text == "#0  bool (anonymous namespace)::operator<< <...>(int)  (program+0x1234)\n");
 }
 
-TEST_CASE("every frame of a readable name fits into 100 columns", "[base][stack_trace]") {
+TEST_CASE("a name that is still too long loses the type it returns", "[base][stack_trace]") {
+  const std::string result = "app::" + std::string(40, 'x');
+  const std::string name = "app::" + std::string(40, 'y') + "::find";
+
+  const std::string text = to_text({{frame(result + " " + name + "<int>(int)")}, ""});
+
+  CHECK(text == "#0  " + name + "<...>(...)\n      (program+0x1234)\n");
+}
+
+TEST_CASE("every frame of a readable name fits into 80 columns", "[base][stack_trace]") {
   const std::string type = "app::Map<app::Key<int, long>, app::Value<std::pair<int, app::Name>>>";
+  Frame known = frame("app::Index<" + type + ">::find(" + type + ", " + type + ")");
+  known.file = "include/app/index/index.hpp";
+  known.line = 1234;
+  known.is_inlined = true;
 
-  const std::string name = "app::Index<" + type + ">::find(" + type + ", " + type + ")";
+  for (std::size_t indent = 0; indent < 30; ++indent) {
+    std::istringstream lines{to_text({{known}, ""}, std::string(indent, ' '))};
+    for (std::string line; std::getline(lines, line);) {
+      CHECK(line.size() <= 80);
+    }
+  }
+}
 
-  const std::string text = to_text({{frame(name)}, ""}, "      ");
+TEST_CASE("a note that does not fit goes below, broken between words", "[base][stack_trace]") {
+  const std::string words(60, 'x');
 
-  CHECK(text.size() <= 101);
-  CHECK(text.find("app::Index<") != std::string::npos);
+  CHECK(to_text({{frame("main"), frame("_start")}, "taken while the thread was asleep"}) ==
+        "#0  main  (program+0x1234)\n"
+        "(1 frame of genserver, std and libc not shown;\n"
+        "    taken while the thread was asleep)\n");
+  CHECK(to_text({{}, words + " and " + words}, "  ") ==
+        "  (no frames; " + words + " and\n      " + words + ")\n");
 }

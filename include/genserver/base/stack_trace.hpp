@@ -2,6 +2,9 @@
 // The frames of one thread with their names, and how to print them.
 #pragma once
 
+#include <genserver/base/text_lines.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -30,11 +33,12 @@ struct StackTrace {
   std::string note{};  ///< How it was taken, or why it is missing or incomplete.
 };
 
-/// Returns one line per frame, each after `indent` and ended by a newline.
+/// Returns a line per frame, after `indent`, with the place on one of its own below if both do not
+/// fit into a terminal.
 ///
 /// Frames of genserver, std, libc and the sanitizers are counted, not printed; numbers are those
 /// in `frames`, so that gaps show where. If nothing were left, everything is printed. Long names
-/// lose the inside of their template arguments and parameter lists.
+/// lose the inside of their template arguments and parameter lists, then the type they return.
 [[nodiscard]] inline std::string to_text(const StackTrace& trace, std::string_view indent = {});
 
 /// Returns whether `frame` is of genserver, std, libc, thread start or a sanitizer: what `to_text`
@@ -132,26 +136,34 @@ inline std::string fitted(std::string name, std::size_t width) {
     name = elided(name, '<', '>', level);
   }
   if (name.size() > width) name = elided(name, '(', ')', 1);
+  if (name.size() > width) name = std::string{qualified_name(name)};
   return name;
 }
 
 inline std::string position_of(const Frame& frame) {
-  if (!frame.file.empty()) return "at " + frame.file + ':' + std::to_string(frame.line);
+  if (!frame.file.empty()) {
+    return "at " + frame.file + (frame.line == 0 ? "" : ':' + std::to_string(frame.line));
+  }
   char digits[2 * sizeof(std::uintptr_t) + 1];
   const std::uintptr_t number = frame.module.empty() ? frame.address : frame.offset;
   std::snprintf(digits, sizeof digits, "%llx", static_cast<unsigned long long>(number));
   return '(' + (frame.module.empty() ? std::string{} : frame.module + '+') + "0x" + digits + ')';
 }
 
-inline std::string line_of(const Frame& frame, std::size_t number, std::string_view indent) {
-  constexpr std::size_t columns = 100;
-  std::string line{indent};
-  line += '#' + std::to_string(number) + (number < 10 ? "  " : " ");
-  std::string position = "  " + position_of(frame);
-  if (frame.is_inlined) position += "  [inlined]";
-  const std::size_t taken = line.size() + position.size();
-  line += frame.function.empty() ? "??" : fitted(frame.function, columns - (taken % columns));
-  return line + position + '\n';
+inline void add_frame(TextLines& lines, const Frame& frame, std::size_t number,
+                      std::string_view indent) {
+  std::string line = '#' + std::to_string(number) + (number < 10 ? "  " : " ");
+  const std::string_view mark = frame.is_inlined ? "  [inlined]" : "";
+  const std::size_t taken = TextLines::columns_of(indent) + line.size() + mark.size();
+  const std::size_t room = TextLines::width - std::min(taken, TextLines::width);
+  line += frame.function.empty() ? "??" : fitted(frame.function, room);
+  line += mark;
+  const std::string position = position_of(frame);
+  const std::size_t columns = TextLines::columns_of(indent) + TextLines::columns_of(line) + 2 +
+                              TextLines::columns_of(position);
+  if (columns <= TextLines::width) return lines.add_whole(indent, line + "  " + position);
+  lines.add_whole(indent, line);
+  lines.add_whole(std::string{indent} + "      ", position);
 }
 
 }  // namespace detail
@@ -180,19 +192,23 @@ inline std::string to_text(const StackTrace& trace, std::string_view indent) {
   const bool show_all = hidden == trace.frames.size();
   if (show_all) hidden = 0;
 
-  std::string text;
+  TextLines lines;
   for (std::size_t number = 0; number < trace.frames.size(); ++number) {
     const Frame& frame = trace.frames[number];
-    if (show_all || !is_library_frame(frame)) text += detail::line_of(frame, number, indent);
+    if (show_all || !is_library_frame(frame)) detail::add_frame(lines, frame, number, indent);
   }
   std::string rest = trace.frames.empty() ? "no frames" : "";
   if (hidden != 0) {
     rest = std::to_string(hidden) + (hidden == 1 ? " frame" : " frames") +
            " of genserver, std and libc not shown";
   }
-  if (!trace.note.empty()) rest += (rest.empty() ? "" : "; ") + trace.note;
-  if (!rest.empty()) text.append(indent).append("(").append(rest).append(")\n");
-  return text;
+  const bool has_both = !rest.empty() && !trace.note.empty();
+  if (has_both) {
+    lines.add(indent, {"(" + rest + ";", trace.note + ")"});
+  } else if (!rest.empty() || !trace.note.empty()) {
+    lines.add(indent, {"(" + rest + trace.note + ")"});
+  }
+  return lines.take();
 }
 
 }  // namespace genserver

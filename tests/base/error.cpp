@@ -3,6 +3,7 @@
 
 #include <support/catch.hpp>
 
+#include <chrono>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -97,6 +98,12 @@ TEST_CASE("Deadlock shows every edge of the circle in order", "[base][error]") {
   CHECK(deadlock.cycle()[1].waiter == "b");
   CHECK(deadlock.cycle()[1].kind == WaitKind::room);
   CHECK(deadlock.cycle()[1].site.line == 2);
+}
+
+TEST_CASE("an edge whose age is not known has none", "[base][error]") {
+  const WaitEdge edge{"a", Pid{1}, "b", Pid{2}, WaitKind::call, {"a.cpp", "f", 1}};
+
+  CHECK(edge.age == std::chrono::nanoseconds{0});
 }
 
 TEST_CASE("NameTaken tells who holds the name", "[base][error]") {

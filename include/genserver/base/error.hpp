@@ -6,6 +6,8 @@
 #include <genserver/base/exit_reason.hpp>
 #include <genserver/base/pid.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -71,7 +73,7 @@ constexpr const char* to_string(WaitKind kind) noexcept {
   return words[static_cast<std::size_t>(kind)];
 }
 
-/// One line of a deadlock: `waiter` waits for `target`, at `site`.
+/// One line of a deadlock: `waiter` waits for `target`, at `site`, and has for `age`.
 struct WaitEdge {
   std::string waiter{};
   Pid waiter_pid{};
@@ -79,6 +81,7 @@ struct WaitEdge {
   Pid target_pid{};
   WaitKind kind = WaitKind::call;
   CallSite site{};
+  std::chrono::nanoseconds age{};  ///< 0 where it is not known.
 };
 
 /// Waiting would have closed a circle of servers that wait for each other.

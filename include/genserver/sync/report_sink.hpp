@@ -3,12 +3,11 @@
 #pragma once
 
 #include <genserver/base/report.hpp>
+#include <genserver/sync/platform/standard_error.hpp>
 
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <utility>
 
 namespace genserver {
@@ -20,7 +19,8 @@ using ReportSink = std::function<void(const Report&)>;
 ///
 /// The sink runs on the thread where the incident was noticed, on several at a time, and under no
 /// lock of the library. What it throws is dropped. It may cast to servers, but not wait for one:
-/// it may be running in a handler that waits. A report that is on its way may still reach the sink that was replaced.
+/// it may be running in a handler that waits. A report that is on its way may still reach the sink
+/// that was replaced.
 ///
 /// Threads: any.
 void set_report_sink(ReportSink sink);
@@ -61,8 +61,7 @@ inline void deliver(const Report& report) noexcept {
     if (sink) {
       (*sink)(report);
     } else {
-      const std::string text = report.text();
-      std::fwrite(text.data(), 1, text.size(), stderr);
+      write_to_standard_error(report.text());
     }
   } catch (...) {  // a report must not do more harm than what it is about
   }

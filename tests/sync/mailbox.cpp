@@ -28,8 +28,8 @@ namespace {
 
 class Note final : public Message {
  public:
-  explicit Note(int number_, std::size_t sender_ = 0)
-      : Message{CallSite::here()}, number{number_}, sender{sender_} {}
+  explicit Note(int its_number, std::size_t its_sender = 0)
+      : Message{CallSite::here()}, number{its_number}, sender{its_sender} {}
 
   void run(void*) override {}
   void refuse(const Refusal&) noexcept override {}
@@ -210,6 +210,31 @@ TEST_CASE("popping an uncounted message frees no place", "[sync][mailbox]") {
   CHECK(mailbox.push(notes[2], counted) == Push::full);
   REQUIRE(pop_note(mailbox) == &notes[1]);
   CHECK(mailbox.push(notes[2], counted) == Push::queued);
+}
+
+TEST_CASE("the high water is the most that was ever in it", "[sync][mailbox]") {
+  Mailbox mailbox{8, false};
+  Notes notes{8};
+  CHECK(mailbox.high_water() == 0);
+
+  for (int i = 0; i < 5; ++i) mailbox.push(notes[i], counted);
+  CHECK(mailbox.high_water() == 5);
+  pop_all(mailbox);
+  mailbox.push(notes[5], counted);
+  pop_all(mailbox);
+
+  CHECK(mailbox.high_water() == 5);
+}
+
+TEST_CASE("a mailbox that was full remembers it, though nobody has popped", "[sync][mailbox]") {
+  Mailbox mailbox{2, lossy};
+  Notes notes{3};
+  fill(mailbox, notes);
+  mailbox.evict_oldest();
+  mailbox.evict_oldest();
+
+  CHECK(mailbox.size() == 0);
+  CHECK(mailbox.high_water() == 2);
 }
 
 TEST_CASE("a refused message leaves the mailbox as it was", "[sync][mailbox]") {

@@ -4,6 +4,9 @@
 
 #include <genserver/base/call_site.hpp>
 #include <genserver/base/exit_reason.hpp>
+#include <genserver/base/pid.hpp>
+
+#include <cstdint>
 
 namespace genserver {
 
@@ -40,22 +43,32 @@ class alignas(16) Message {
   virtual void refuse(const Refusal& refusal) noexcept = 0;
 
   /// Returns where it was sent.
-  [[nodiscard]] const CallSite& site() const noexcept { return site_; }
+  [[nodiscard]] CallSite site() const noexcept { return {file_, function_, line_}; }
 
   /// For the list or mailbox that holds the message, and for nobody else.
   struct Link {
     Message* next = nullptr;
-    bool is_counted = false;  // takes one of the mailbox's places
+    std::uint64_t is_counted : 1 = 0;  // takes one of the mailbox's places
+    std::uint64_t sent_for : 7 = 0;    // how many messages it stands for in statistics; 0: none
+    std::uint64_t sent_at : 56 = 0;    // if it does: when, in ns of the steady clock, modulo 2^56
   };
   [[nodiscard]] Link& link() noexcept { return link_; }
 
+  /// Who sent it: the lowest bits of a server's pid, or 0.
+  [[nodiscard]] std::uint32_t sender() const noexcept { return sender_; }
+  void set_sender(Pid sender) noexcept { sender_ = static_cast<std::uint32_t>(sender.value()); }
+
  protected:
-  explicit Message(const CallSite& site) noexcept : site_{site} {}
+  explicit Message(const CallSite& site) noexcept
+      : file_{site.file}, function_{site.function}, line_{site.line} {}
   ~Message() = default;
 
  private:
   Link link_{};
-  CallSite site_;
+  const char* const file_;
+  const char* const function_;
+  const unsigned line_;
+  std::uint32_t sender_ = 0;
 };
 
 /// A first-in, first-out list of messages; not for more than one thread at a time.

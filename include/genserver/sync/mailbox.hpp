@@ -7,6 +7,7 @@
 #include <genserver/sync/platform/cpu.hpp>
 #include <genserver/sync/platform/wait.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -62,8 +63,17 @@ class Mailbox {
   /// Returns how many of the places are taken.
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  /// Returns the most places that were ever taken, to within an eighth of the capacity; exact when
+  /// all were.
+  [[nodiscard]] std::size_t high_water() const noexcept {
+    return std::max(high_water_.load(std::memory_order_relaxed), size());  // only a number
+  }
   [[nodiscard]] bool is_full() const noexcept { return size() >= capacity_; }
   [[nodiscard]] bool is_closed() const noexcept;
+  /// Returns whether the next push() will have to wake the runner, as far as one can know.
+  [[nodiscard]] bool is_idle() const noexcept {
+    return is_idle(word_.load(std::memory_order_relaxed));  // only a guess
+  }
 
   /// Begins to run if nobody runs and nothing at all is queued.
   bool try_run_idle() noexcept;
@@ -111,11 +121,15 @@ class Mailbox {
     return static_cast<std::uint16_t>((word & low_bits) / one_place - popped);
   }
 
+  static bool is_idle(Word word) noexcept {
+    return (word & (running | kept)) == 0 && newest(word) == nullptr;
+  }
   bool has_room(Word word) noexcept;
   std::uint32_t give_back() noexcept;
   void wake_senders() noexcept;
   void take_chain(Word flag) noexcept;
   Message* pop_kept() noexcept;
+  void note_depth(std::size_t depth) noexcept;
 
   const std::size_t capacity_;
   const bool is_lossy_;
@@ -149,10 +163,13 @@ class Mailbox {
   // runs; in a lossy mailbox, by who holds kept_mutex_.
   MessageList kept_list_{};
   std::mutex kept_mutex_{};
+
+  // Changed by who runs, and by senders who find it full. Relaxed: a number that publishes nothing.
+  std::atomic<std::size_t> high_water_{0};
 };
 
 inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
-  message.link().is_counted = is_counted;
+  message.link().is_counted = is_counted ? 1 : 0;
   Word word = word_.load(std::memory_order_relaxed);  // only a guess for the exchange below
   for (;;) {
     if ((word & closed) != 0) {
@@ -161,17 +178,20 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     }
     if (is_counted && !has_room(word)) {
       const Word now = word_.load(std::memory_order_relaxed);  // only to compare
-      if (now == word) return Push::full;
+      if (now == word) {
+        note_depth(capacity_);
+        return Push::full;
+      }
       word = now;  // the count had changed before it was compared
       continue;
     }
     message.link().next = newest(word);  // no sender follows it, so it may be reused meanwhile
-    const bool is_idle = (word & (running | kept)) == 0 && newest(word) == nullptr;
+    const bool has_to_wake = is_idle(word);
     const Word low = word & low_bits;
     const Word changed = (is_counted ? with_place(low) : low) | encode(&message);
     if (word_.compare_exchange_weak(word, changed, std::memory_order_release,  // P1
                                     std::memory_order_relaxed)) {
-      return is_idle ? Push::wake : Push::queued;
+      return has_to_wake ? Push::wake : Push::queued;
     }
   }
 }
@@ -250,6 +270,7 @@ inline void Mailbox::take_chain(Word flag) noexcept {
   } while (!word_.compare_exchange_weak(word, (word & low_bits) | flag,
                                         std::memory_order_acquire,  // P1
                                         std::memory_order_relaxed));
+  note_depth(places(word, popped_.load(std::memory_order_relaxed)));  // ours alone to change
   Message* oldest = nullptr;
   for (Message* message = newest(word); message != nullptr;) {  // newest first: turn it round
     Message* const before = message->link().next;
@@ -286,9 +307,19 @@ inline Message* Mailbox::pop_kept() noexcept {
   Message* const message = kept_list_.pop_front();
   if (message != nullptr && message->link().is_counted) {
     const std::uint32_t popped = give_back();
-    if (popped % (capacity_ / 8 + 1) == 0) wake_senders();  // in the midst of a long batch
+    if (popped % (capacity_ / 8 + 1) == 0) {  // in the midst of a long batch
+      note_depth(size());
+      wake_senders();
+    }
   }
   return message;
+}
+
+inline void Mailbox::note_depth(std::size_t depth) noexcept {
+  std::size_t highest = high_water_.load(std::memory_order_relaxed);  // as the store: see there
+  while (depth > highest &&
+         !high_water_.compare_exchange_weak(highest, depth, std::memory_order_relaxed)) {
+  }
 }
 
 inline Message* Mailbox::evict_oldest() noexcept {

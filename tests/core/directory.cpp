@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace genserver;
@@ -67,36 +68,51 @@ TEST_CASE("for_each comes by every server that lives", "[core][directory]") {
   Directory::instance().release(record);
 }
 
-TEST_CASE("the turn is odd while a message runs, and its site is shown", "[core][directory]") {
-  ServerRecord record{0};
-  const std::uint64_t before = record.turn();
-  const CallSite site = CallSite::here();
+TEST_CASE("a server is found by the lowest bits of its pid, if it lives", "[core][directory]") {
+  const Mailbox mailbox{4, false};
+  const ServerIdentity identity = identity_of("sought", mailbox);
+  ServerRecord& record = Directory::instance().acquire(identity);
+  const auto bits = static_cast<std::uint32_t>(identity.pid.value());
 
-  record.begin_message(site);
-  CHECK(record.turn() == before + 1);
-  CHECK(record.turn() % 2 == 1);
-  CHECK(record.message_site() == site);
-
-  record.end_message();
-  CHECK(record.turn() == before + 2);
+  CHECK(Directory::instance().find(bits) == std::pair{std::string{"sought"}, identity.pid});
+  CHECK(Directory::instance().find(0).second == Pid{});
+  Directory::instance().release(record);
+  CHECK(Directory::instance().find(bits).second == Pid{});
 }
 
-TEST_CASE("the stack of who runs a server can be taken", "[core][directory]") {
-  ServerRecord record{0};
-  CHECK(record.runner_stack().frames.empty());
+TEST_CASE("a record that goes to another server begins anew", "[core][directory]") {
+  const Mailbox mailbox{4, false};
+  const ServerIdentity identity = identity_of("first", mailbox);
+  ServerRecord& record = Directory::instance().acquire(identity);
+  record.set_life(ServerRecord::Life::stopping);
+  record.set_suspended(true);
+  record.meter().count_handled();
+  record.set_over();
+  Directory::instance().release(record);
 
-  record.set_runner(ThreadRecord::current());
+  ServerRecord& again = Directory::instance().acquire(identity);
 
-  CHECK(!record.runner_stack().frames.empty());
+  REQUIRE(&again == &record);  // the last one given back is the first to be used again
+  CHECK(again.life() == ServerRecord::Life::starting);
+  CHECK(!again.is_suspended());
+  CHECK(!again.is_over());
+  CHECK(again.meter().counts().handled == 0);
+  Directory::instance().release(again);
 }
 
-TEST_CASE("long waits are listed until they are taken out", "[core][directory]") {
-  ServerRecord record{0};
-  LongWait wait;
-  std::size_t listed = 0;
+TEST_CASE("all servers can be marked as traced, those that come later too", "[core][directory]") {
+  const Mailbox mailbox{4, false};
+  const ServerIdentity identity = identity_of("traced", mailbox);
+  ServerRecord& before = Directory::instance().acquire(identity);
 
-  record.with_long_waits([&](std::vector<LongWait*>& waits) { waits.push_back(&wait); });
-  record.with_long_waits([&](std::vector<LongWait*>& waits) { listed = waits.size(); });
+  Directory::instance().set_all_traced(true);
+  ServerRecord& after = Directory::instance().acquire(identity);
+  CHECK(before.is_traced());
+  CHECK(after.is_traced());
+  Directory::instance().set_all_traced(false);
+  CHECK(!before.is_traced());
+  CHECK(!after.is_traced());
 
-  CHECK(listed == 1);
+  Directory::instance().release(before);
+  Directory::instance().release(after);
 }

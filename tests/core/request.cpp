@@ -51,7 +51,7 @@ class Fixture {
 TEST_CASE_METHOD(Fixture, "a request is done when it is answered", "[core][request]") {
   const bool is_done_before = request->is_done();
 
-  const bool is_begun = request->begin();
+  const bool is_begun = request->begin(1);
   const bool is_first = request->answer(5);
 
   CHECK_FALSE(is_done_before);
@@ -62,7 +62,7 @@ TEST_CASE_METHOD(Fixture, "a request is done when it is answered", "[core][reque
 }
 
 TEST_CASE_METHOD(Fixture, "only the first completion of a request counts", "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   const bool answered = request->answer(5);
   const bool again = request->answer(6);
@@ -81,13 +81,13 @@ TEST_CASE_METHOD(Fixture, "a request that is given up while queued does not begi
   const auto phase = request->give_up();
 
   CHECK(phase == CallPhase::queued);
-  CHECK_FALSE(request->begin());
+  CHECK_FALSE(request->begin(1));
   CHECK_FALSE(request->answer(1));
 }
 
 TEST_CASE_METHOD(Fixture, "a request that is given up while running drops its answer",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   const auto phase = request->give_up();
 
@@ -97,7 +97,7 @@ TEST_CASE_METHOD(Fixture, "a request that is given up while running drops its an
 
 TEST_CASE_METHOD(Fixture, "a request that is given up while parked tells label and rounds",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->set_label("waits for a signature");
   request->end_of_handler();
 
@@ -116,7 +116,7 @@ TEST_CASE_METHOD(Fixture, "a request that is given up while parked tells label a
 
 TEST_CASE_METHOD(Fixture, "a request that was answered in time is not given up",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->answer(5);
 
   CHECK_FALSE(request->give_up().has_value());
@@ -135,7 +135,7 @@ TEST_CASE_METHOD(Fixture, "a timeout says whether the request can still run", "[
 }
 
 TEST_CASE_METHOD(Fixture, "a request fails with the exception of its handler", "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   request->answer_with([]() -> int { throw std::out_of_range{"no such file"}; }, false);
 
@@ -144,7 +144,7 @@ TEST_CASE_METHOD(Fixture, "a request fails with the exception of its handler", "
 
 TEST_CASE_METHOD(Fixture, "a request leaves what ends the server to the server",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   const auto leave = []() -> int { throw genserver::Exit{}; };
   const auto crash = []() -> int { throw std::runtime_error{"crashed"}; };
@@ -156,7 +156,7 @@ TEST_CASE_METHOD(Fixture, "a request leaves what ends the server to the server",
 
 TEST_CASE_METHOD(Fixture, "a reply that is dropped means that there will be none",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->end_of_handler();
 
   request->drop();
@@ -169,7 +169,7 @@ TEST_CASE_METHOD(Fixture, "a reply that is dropped means that there will be none
 TEST_CASE_METHOD(Fixture,
                  "a reply that is dropped by a throwing handler leaves it to the exception",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   request->drop();
   const bool is_done_early = request->is_done();
@@ -183,7 +183,7 @@ TEST_CASE_METHOD(Fixture,
 
 TEST_CASE_METHOD(Fixture, "a reply that is dropped by a returning handler means none",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
 
   request->drop();
   request->end_of_handler();
@@ -194,7 +194,7 @@ TEST_CASE_METHOD(Fixture, "a reply that is dropped by a returning handler means 
 
 TEST_CASE_METHOD(Fixture, "a reply that is dropped by an ending server tells the reason",
                  "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->end_of_handler();
   book.close(ExitReason::shutdown("closing time"));
 
@@ -206,7 +206,7 @@ TEST_CASE_METHOD(Fixture, "a reply that is dropped by an ending server tells the
 }
 
 TEST_CASE_METHOD(Fixture, "the end of a server completes what it has parked", "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->end_of_handler();
   book.close(ExitReason::killed());
 
@@ -217,7 +217,7 @@ TEST_CASE_METHOD(Fixture, "the end of a server completes what it has parked", "[
 }
 
 TEST_CASE_METHOD(Fixture, "the end of a server leaves alone what was answered", "[core][request]") {
-  request->begin();
+  request->begin(1);
   request->end_of_handler();
   request->answer(5);
   book.close(ExitReason::killed());
@@ -228,7 +228,7 @@ TEST_CASE_METHOD(Fixture, "the end of a server leaves alone what was answered", 
 }
 
 TEST_CASE_METHOD(Fixture, "a wait ends with the answer", "[core][request]") {
-  request->begin();
+  request->begin(1);
   std::thread server{[this] { request->answer(5); }};
 
   const bool is_answered =
@@ -244,7 +244,7 @@ TEST_CASE_METHOD(Fixture, "an answer and the caller's leave race, and one of the
   int both = 0;
   for (int round = 0; round < 200; ++round) {
     const Fixture one;
-    one.request->begin();
+    one.request->begin(1);
     bool is_answered = false;
     std::thread server{[&] { is_answered = one.request->answer(round); }};
     const bool has_left = one.request->give_up().has_value();

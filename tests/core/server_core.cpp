@@ -467,3 +467,16 @@ TEST_CASE("what a server was lent for ends it on its own thread", "[core][server
   CHECK(error->reason() == ExitReason::shutdown("done"));
   CHECK(log == std::vector<std::string>{"terminate shutdown: done", "destroyed"});
 }
+
+TEST_CASE("the report of a crash names the server that sent the message", "[core][server_core]") {
+  const ReportLog crashes;
+  GenServer<int> sender{{.name = "sender"}, 0};
+  GenServer<int> fragile{{.name = "fragile"}, 0};
+
+  sender.call([&] { fragile.cast([](int&) { throw std::runtime_error{"crashed"}; }); });
+  fragile.stop();
+
+  REQUIRE(crashes.count(Report::Kind::crash) == 1);
+  CHECK(crashes.of(Report::Kind::crash)[0].client == "sender");
+  CHECK(crashes.of(Report::Kind::crash)[0].client_pid == sender.pid());
+}

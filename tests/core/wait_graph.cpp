@@ -4,6 +4,7 @@
 #include <support/catch.hpp>
 
 #include <array>
+#include <chrono>
 #include <memory>
 
 using namespace genserver;
@@ -150,4 +151,19 @@ TEST_CASE("what a server waits for now can be asked", "[core][wait_graph]") {
   CHECK(edge->target == "b");
   CHECK(edge->kind == WaitKind::future);
   CHECK(edge->site.file_name() == "wait_graph.cpp");
+}
+
+TEST_CASE("an edge is as old as its waiter says, and each one begins anew", "[core][wait_graph]") {
+  Node a{"a"}, b{"b"};
+  {
+    Waiting ab;
+    begin(ab, a, b);
+    CHECK(Waiting::current(*a.record)->age == std::chrono::nanoseconds{0});
+    a.record->set_wait_since(std::chrono::steady_clock::now() - std::chrono::hours{1});
+    CHECK(Waiting::current(*a.record)->age >= std::chrono::hours{1});
+  }
+  Waiting ab;
+  begin(ab, a, b);
+
+  CHECK(Waiting::current(*a.record)->age == std::chrono::nanoseconds{0});
 }

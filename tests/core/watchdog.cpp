@@ -211,3 +211,48 @@ TEST_CASE("with detection off the watchdog reports every member of a circle", "[
   is_enough = true;
   circle.get();
 }
+
+TEST_CASE("a report on a stuck server says which server sent what it runs", "[core][watchdog]") {
+  GenServer<int> sender{{.name = "sender"}, 0};
+  GenServer<int> server{{.name = "busy", .stuck_after = 1h}, 0};
+  Gate is_running;
+  Gate may_end;
+  sender.call([&] {
+    server.cast([&] {
+      is_running.open();
+      may_end.wait();
+    });
+  });
+  is_running.wait();
+  Watchdog watchdog;
+  reports_on(server.pid(), watchdog, start_of_time);
+
+  const auto reports = reports_on(server.pid(), watchdog, start_of_time + 2h);
+  may_end.open();
+
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].client == "sender");
+  CHECK(reports[0].client_pid == sender.pid());
+  server.stop();  // before the gates go
+}
+
+TEST_CASE("callers that wait for a suspended server are reported with the reason",
+          "[core][watchdog]") {
+  const ReportLog log;
+  GenServer<int> server{{.name = "suspended", .stuck_after = 20ms}, 0};
+  server.suspend();
+  std::thread client{[&] { server.call([] {}); }};
+
+  const bool is_reported = eventually([&] {
+    for (const Report& report : log.of(Report::Kind::stuck)) {
+      if (report.server == "suspended" && report.outcome.starts_with("the server is suspended")) {
+        return true;
+      }
+    }
+    return false;
+  });
+  server.resume();
+  client.join();
+
+  CHECK(is_reported);
+}

@@ -72,6 +72,9 @@ class AnyRef {
     return std::hash<const void*>{}(server_.get());
   }
 
+  /// For the library's own functions that take a reference.
+  [[nodiscard]] Callee& callee() const { return core(); }
+
  protected:
   explicit AnyRef(std::shared_ptr<ServerCore> server) noexcept : server_{std::move(server)} {}
 

@@ -85,7 +85,9 @@ class LongWaitScope {
   LongWaitScope(const LongWaitScope&) = delete;
   LongWaitScope& operator=(const LongWaitScope&) = delete;
 
-  /// Returns when tell() is due: half of Options::stuck_after after the first call.
+  /// Returns when the wait began, as far as anybody has asked: with the first call.
+  Deadline::Clock::time_point since() noexcept;
+  /// Returns when tell() is due: half of Options::stuck_after after since().
   Deadline tell_at() noexcept;
   /// Tells the watchdog, once.
   void tell() noexcept;
@@ -122,6 +124,11 @@ inline bool Callee::await(OneShot& done, WaitKind kind, const CallSite& site,
                           Deadline deadline) noexcept {
   if (done.spin(governor_)) return true;
   LongWaitScope watched{*this, kind, site};
+  if (const Running* const running = Running::now()) {
+    ServerRecord& waiter = running->server.record();
+    waiter.set_wait_since(watched.since());
+    waiter.meter().measure_next();
+  }
   if (done.sleep(deadline.or_earlier(watched.tell_at()))) return true;
   if (deadline.has_passed()) return done.is_set();
   watched.tell();
@@ -137,8 +144,12 @@ inline LongWaitScope::~LongWaitScope() {
 inline Deadline LongWaitScope::tell_at() noexcept {
   const auto stuck_after = server_.options().stuck_after;
   if (stuck_after.count() == 0) return Deadline::never();
+  return Deadline{since() + stuck_after / 2};
+}
+
+inline Deadline::Clock::time_point LongWaitScope::since() noexcept {
   if (wait_.since == Deadline::Clock::time_point{}) wait_.since = Deadline::Clock::now();
-  return Deadline{wait_.since + stuck_after / 2};
+  return wait_.since;
 }
 
 inline void LongWaitScope::tell() noexcept {

@@ -29,6 +29,11 @@ class CallerEdge {
   /// Returns what ends the edge; for who will answer.
   [[nodiscard]] WaitToken token() const noexcept { return waiting_.token(); }
 
+  /// Says since when it waits, once that is more than a moment.
+  void set_since(Deadline::Clock::time_point since) noexcept {
+    if (caller_ != nullptr) caller_->record().set_wait_since(since);
+  }
+
   /// Looks whether the edge closes a circle; to be called before anything is sent.
   ///
   /// Throws: Deadlock, after the report, if the caller's Options::on_deadlock says so. The edge

@@ -1,126 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
-// What others may see of every server without asking it.
+// The list of all servers of the process.
 #pragma once
 
-#include <genserver/base/call_site.hpp>
-#include <genserver/base/error.hpp>
-#include <genserver/base/pid.hpp>
-#include <genserver/base/report.hpp>
-#include <genserver/sync/backtrace.hpp>
-#include <genserver/sync/mailbox.hpp>
+#include <genserver/core/server_record.hpp>
 
 #include <array>
 #include <atomic>
 #include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace genserver {
-
-/// A call site that one thread changes while others read it.
-///
-/// A reader reads a second word before and after, which the writer changes in between, to know
-/// that the parts belong together:
-///   P1  store(): release ──▶ load(): acquire      who sees a new part sees that word changed
-class SharedCallSite {
- public:
-  void store(const CallSite& site) noexcept {
-    file_.store(site.file, std::memory_order_release);          // P1
-    function_.store(site.function, std::memory_order_release);  // P1
-    line_.store(site.line, std::memory_order_release);          // P1
-  }
-  [[nodiscard]] CallSite load() const noexcept {
-    return {file_.load(std::memory_order_acquire),      // P1
-            function_.load(std::memory_order_acquire),  // P1
-            line_.load(std::memory_order_acquire)};     // P1
-  }
-
- private:
-  std::atomic<const char*> file_{""};
-  std::atomic<const char*> function_{""};
-  std::atomic<unsigned> line_{0};
-};
-
-/// What does not change while a server lives.
-struct ServerIdentity {
-  std::string name{};
-  Pid pid{};
-  std::chrono::nanoseconds stuck_after{};
-  const Mailbox* mailbox = nullptr;
-};
-
-/// Someone who has been waiting for a server so long that the watchdog should know; lives in the
-/// frame of the waiting function.
-struct LongWait {
-  WaitingCaller caller{};
-  std::chrono::steady_clock::time_point since{};
-  std::chrono::nanoseconds next_report{};  // guarded by the record's mutex
-};
-
-/// One server as the wait graph, the watchdog and snapshots see it.
-///
-/// Records are type-stable: the directory reuses them, but never frees them, so that a pointer to
-/// one may always be followed, whatever became of the server.
-class ServerRecord {
- public:
-  explicit ServerRecord(std::uint32_t index) noexcept : index_{index} {}
-
-  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
-
-  /// The calling thread begins or ends to run a message sent from `site`. Only who runs the
-  /// server calls them. Cost: a few plain stores.
-  void begin_message(const CallSite& site) noexcept;
-  void end_message() noexcept;
-
-  /// The turn changes with every begin and end; it is odd while a handler runs.
-  [[nodiscard]] std::uint64_t turn() const noexcept {
-    return turn_.load(std::memory_order_acquire);  // P1
-  }
-  [[nodiscard]] CallSite message_site() const noexcept { return message_site_.load(); }
-
-  /// The server's end is over: nobody waits for it any more, even if he does not know yet.
-  void set_over() noexcept { is_over_.store(true, std::memory_order_seq_cst); }  // as wait_
-
-  /// Says that the calling thread runs this server from now on.
-  void set_runner(ThreadRecord& thread) noexcept;
-  /// Returns the stack of the thread that runs this server. Blocks: up to a second.
-  [[nodiscard]] StackTrace runner_stack() const;
-
-  /// Calls `use(const ServerIdentity&)` under the record's lock, unless the server is gone.
-  template <class Use>
-  bool with_identity(Use&& use) const;
-
-  /// Calls `use(std::vector<LongWait*>&)` under the record's lock.
-  template <class Use>
-  void with_long_waits(Use&& use);
-
- private:
-  friend class Directory;
-  friend class Waiting;
-  friend struct WaitToken;
-
-  const std::uint32_t index_;
-
-  //   P1  begin_message(), end_message(): release ──▶ turn(): acquire      the message's site
-  std::atomic<std::uint64_t> turn_{0};
-  SharedCallSite message_site_{};
-  std::atomic<ThreadRecord*> runner_{nullptr};       // relaxed: records are never freed
-  std::atomic<std::uint64_t> runner_incarnation_{0};  // relaxed: a stale one is noticed
-
-  // Used by the wait graph, which explains them.
-  std::atomic<std::uint64_t> wait_{0};
-  std::atomic<WaitKind> wait_kind_{WaitKind::call};
-  SharedCallSite wait_site_{};
-  std::atomic<bool> is_over_{false};
-
-  mutable std::mutex mutex_{};
-  const ServerIdentity* identity_ = nullptr;  // guarded by mutex_; null: no server
-  std::vector<LongWait*> long_waits_{};       // guarded by mutex_
-};
 
 /// All records of the process.
 ///
@@ -138,6 +33,13 @@ class Directory {
 
   /// Returns the record with this index, which some record's wait word names.
   ServerRecord& at(std::uint32_t index) noexcept;
+
+  /// Returns the name of the server whose pid has these lowest bits, or an empty one and no pid;
+  /// for reports. Cost: a look at every record.
+  std::pair<std::string, Pid> find(std::uint32_t pid_bits);
+
+  /// Sets the flag for all servers, those that come later included.
+  void set_all_traced(bool is_so) noexcept;
 
   /// Calls `use(ServerRecord&)` for every record ever made; some have no server.
   template <class Use>
@@ -157,43 +59,8 @@ class Directory {
   //   P1  acquire(): release ──▶ at(): acquire      the records of a new chunk
   std::array<std::atomic<ServerRecord*>, chunk_count> chunks_{};
   std::atomic<std::uint32_t> count_{0};  // changed under mutex_; P1 as well
+  std::atomic<bool> traces_all_{false};  // relaxed: as ServerRecord::is_traced()
 };
-
-inline void ServerRecord::begin_message(const CallSite& site) noexcept {
-  message_site_.store(site);
-  // The load is relaxed: only who runs the server writes.
-  turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // P1
-}
-
-inline void ServerRecord::end_message() noexcept {
-  // The load is relaxed: only who runs the server writes.
-  turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // P1
-}
-
-inline void ServerRecord::set_runner(ThreadRecord& thread) noexcept {
-  runner_.store(&thread, std::memory_order_relaxed);
-  runner_incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
-}
-
-inline StackTrace ServerRecord::runner_stack() const {
-  ThreadRecord* const thread = runner_.load(std::memory_order_relaxed);
-  if (thread == nullptr) return {{}, "no thread has run it yet"};
-  return backtrace(*thread, runner_incarnation_.load(std::memory_order_relaxed));
-}
-
-template <class Use>
-bool ServerRecord::with_identity(Use&& use) const {
-  const std::scoped_lock lock{mutex_};
-  if (identity_ == nullptr) return false;
-  use(*identity_);
-  return true;
-}
-
-template <class Use>
-void ServerRecord::with_long_waits(Use&& use) {
-  const std::scoped_lock lock{mutex_};
-  use(long_waits_);
-}
 
 inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
   ServerRecord* record = nullptr;
@@ -218,6 +85,10 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
     free_.pop_back();
   }
   record->is_over_.store(false, std::memory_order_seq_cst);  // as wait_
+  record->set_life(ServerRecord::Life::starting);
+  record->set_suspended(false);
+  record->set_traced(traces_all_.load(std::memory_order_relaxed));  // as the record's flag
+  record->meter().reset();
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
   return *record;
@@ -242,6 +113,23 @@ template <class Use>
 void Directory::for_each(Use&& use) {
   const std::uint32_t count = count_.load(std::memory_order_acquire);  // P1
   for (std::uint32_t i = 0; i < count; ++i) use(at(i));
+}
+
+inline std::pair<std::string, Pid> Directory::find(std::uint32_t pid_bits) {
+  std::pair<std::string, Pid> found;
+  if (pid_bits == 0) return found;
+  for_each([&](ServerRecord& record) {
+    record.with_identity([&](const ServerIdentity& identity) {
+      if (static_cast<std::uint32_t>(identity.pid.value()) != pid_bits) return;
+      found = {identity.name, identity.pid};
+    });
+  });
+  return found;
+}
+
+inline void Directory::set_all_traced(bool is_so) noexcept {
+  traces_all_.store(is_so, std::memory_order_relaxed);  // as ServerRecord::is_traced()
+  for_each([&](ServerRecord& record) { record.set_traced(is_so); });
 }
 
 }  // namespace genserver

@@ -5,6 +5,7 @@
 #include <genserver/core/callee.hpp>
 #include <genserver/core/caller_edge.hpp>
 #include <genserver/core/timer.hpp>
+#include <genserver/core/tracer.hpp>
 #include <genserver/sync/parker.hpp>
 
 #include <atomic>
@@ -59,8 +60,10 @@ class Inbox : public Callee {
   void report_refused(const CallSite& site);
 
  private:
+  void mark(Message& message) noexcept;
+  void trace_sent(Message& message) noexcept;
   Admission wait_for_room(Deadline deadline, const CallSite& site);
-  void count_refused(const CallSite& site);
+  void report_sometimes(const CallSite& site);
 
   Parker parker_{};  // where the server's thread sleeps
   TimerQueue timers_{};
@@ -70,13 +73,29 @@ class Inbox : public Callee {
   std::atomic<Deadline::Clock::rep> next_report_{0};
 };
 
+/// Writes down who sends a message, and sometimes when; the tracer is told, if there is one.
+inline void Inbox::mark(Message& message) noexcept {
+  if (message.link().sent_at != 0) return;  // again, after it found no room
+  const Running* const running = Running::now();
+  if (running != nullptr) message.set_sender(running->server.pid());
+  ServerMeter::stamp(message, mailbox().is_idle());
+  if (record().is_traced()) [[unlikely]] trace_sent(message);
+}
+
+inline void Inbox::trace_sent(Message& message) noexcept {
+  if (message.link().sent_at == 0) ServerMeter::stamp(message, std::uint32_t{0});
+  Tracer::instance().emit(TraceEvent::Kind::sent, *this, message, Tracer::id_of(message), false);
+}
+
 inline bool Inbox::post(Message& message) noexcept {
+  mark(message);
   const Mailbox::Push result = mailbox().push(message, false);
   if (result == Mailbox::Push::wake) parker_.unpark();
   return result != Mailbox::Push::closed;
 }
 
 inline Admission Inbox::try_post(Message& message) noexcept {
+  mark(message);
   switch (mailbox().push(message, !is_self())) {
     case Mailbox::Push::queued: return Admission::accepted;
     case Mailbox::Push::wake: parker_.unpark(); return Admission::accepted;
@@ -91,24 +110,30 @@ inline Admission Inbox::make_room(Deadline deadline, const CallSite& site) {
     case OnFull::block: return wait_for_room(deadline, site);
     case OnFull::drop_oldest:
       if (Message* const oldest = mailbox().evict_oldest()) {
+        record().meter().count_dropped();
         oldest->refuse({Refusal::Kind::mailbox_full, ExitReason::normal()});
-        count_refused(site);
+        report_sometimes(site);
       }
       return Admission::accepted;
     case OnFull::fail:
     case OnFull::drop_newest: break;
   }
-  count_refused(site);
+  record().meter().count_refused();
+  report_sometimes(site);
   return Admission::full;
 }
 
 inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
   LongWaitScope watched{*this, WaitKind::room, site};
   while (mailbox().is_full() && !is_closed()) {
-    if (deadline.has_passed()) return Admission::late;
+    if (deadline.has_passed()) {
+      record().meter().count_refused();
+      return Admission::late;
+    }
     // A new edge each time: the room that somebody else took may have been the last.
     CallerEdge edge{*this, WaitKind::room, site};
     edge.check();
+    edge.set_since(watched.since());
     watched.tell_if_long();
     mailbox().wait_for_room(deadline);
   }
@@ -117,7 +142,7 @@ inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
 
 /// Counts a refused or dropped message, and reports them, at most once a second; what comes in
 /// between is in the next report, the last of which comes with the server's end.
-inline void Inbox::count_refused(const CallSite& site) {
+inline void Inbox::report_sometimes(const CallSite& site) {
   refused_.fetch_add(1, std::memory_order_relaxed);
   const auto now = Deadline::Clock::now().time_since_epoch();
   auto due = next_report_.load(std::memory_order_relaxed);

@@ -95,11 +95,18 @@ class FrameCall : public Base {
   void answer_with(Function&& function) {
     std::exception_ptr error =
         capture([&] { outcome_.emplace_result_of(function); }, crashes_on_exception());
+    trace_reply(error != nullptr);
     if (error) outcome_.set_exception(std::move(error));
     complete();
   }
 
  private:
+  void trace_reply(bool has_failed) noexcept {
+    const Callee& server = Running::now()->server;
+    if (!server.record().is_traced()) [[likely]] return;
+    Tracer::instance().emit(TraceEvent::Kind::replied, server, *this, Tracer::id_of(*this),
+                            has_failed);
+  }
   void complete() noexcept {
     waiter_.end();  // before the answer, as every edge
     done_.set();    // the caller's frame, and with it this, may be gone now
@@ -173,7 +180,7 @@ class RequestMessage final : public PooledMessage {
       : PooledMessage{site}, request_{std::move(request)}, handler_(std::move(handler)) {}
 
   void run(void* state) override {
-    if (request_->begin()) run_with(*static_cast<State*>(state));
+    if (request_->begin(Tracer::id_of(*this))) run_with(*static_cast<State*>(state));
     delete this;
   }
   void refuse(const Refusal& refusal) noexcept override {

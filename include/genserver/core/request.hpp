@@ -6,8 +6,10 @@
 #include <genserver/base/outcome.hpp>
 #include <genserver/core/callee.hpp>
 #include <genserver/core/caller_edge.hpp>
+#include <genserver/core/tracer.hpp>
 #include <genserver/sync/platform/forced_unwind.hpp>
 
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -60,8 +62,9 @@ class Request : public std::enable_shared_from_this<Request> {
   [[nodiscard]] const CallSite& site() const noexcept { return site_; }
   [[nodiscard]] bool is_done() const noexcept { return done_.is_set(); }
 
-  /// The server takes it up. Returns false if the caller has given up: it must not run.
-  bool begin();
+  /// The server takes it up, as the message with this number. Returns false if the caller has
+  /// given up: it must not run.
+  bool begin(std::uint64_t message);
   /// The handler has returned or thrown. If it has not answered, the answer is left for later,
   /// or the reply was dropped.
   void end_of_handler();
@@ -90,9 +93,14 @@ class Request : public std::enable_shared_from_this<Request> {
   /// Returns whether the calling thread may write the outcome; publish() is due then.
   bool claim();
   void publish() noexcept { done_.set(); }
+  void trace_reply(bool has_failed) noexcept {
+    if (server_->record().is_traced()) [[unlikely]] emit_reply(has_failed);
+  }
 
  private:
   friend class RequestWait;
+
+  void emit_reply(bool has_failed) noexcept;
 
   virtual void store(std::exception_ptr error) noexcept = 0;
   virtual void store(const Refusal& refusal) noexcept = 0;
@@ -110,6 +118,7 @@ class Request : public std::enable_shared_from_this<Request> {
   bool is_dropped_ = false;   // Nobody can answer any more, but the handler may still throw.
   WaitToken waiter_{};        // The edge of the server that waits; ended before the answer.
   unsigned rounds_ = 0;
+  std::uint64_t message_ = 0;  // the number that traces show
   std::string label_{};
 
   // Invariant: who claims the request (is_settled_ by claim()) alone writes the outcome, and
@@ -190,6 +199,9 @@ std::exception_ptr capture(Function&& function, bool crashes) {
     throw;
   } catch (...) {
     if (crashes) throw;
+    if (const Running* const running = Running::now()) {
+      running->server.record().meter().count_exception();
+    }
     return std::current_exception();
   }
 }
@@ -230,8 +242,9 @@ inline void RequestBook::refuse_all() {
   }
 }
 
-inline bool Request::begin() {
+inline bool Request::begin(std::uint64_t message) {
   const std::scoped_lock lock{mutex_};
+  message_ = message;
   if (is_settled_) return false;
   phase_ = CallPhase::running;
   return true;
@@ -278,8 +291,18 @@ inline bool Request::claim() {
 inline bool Request::fail(std::exception_ptr error) {
   if (!claim()) return false;
   store(std::move(error));
+  trace_reply(true);
   publish();
   return true;
+}
+
+inline void Request::emit_reply(bool has_failed) noexcept {
+  TraceEvent event;
+  event.kind = TraceEvent::Kind::replied;
+  event.site = site_;
+  event.message = message_;  // who has claimed the request is alone with it
+  event.has_failed = has_failed;
+  Tracer::instance().emit(event, *server_);
 }
 
 inline bool Request::refuse(const Refusal& refusal) {
@@ -322,6 +345,7 @@ inline std::optional<CallPhase> Request::give_up() {
     const std::scoped_lock lock{mutex_};
     if (!is_settled_) {
       is_settled_ = true;
+      server_->record().meter().count_timed_out();
       return phase_;
     }
   }
@@ -394,6 +418,7 @@ bool RequestFor<R>::answer(Value&&... value) {
   } catch (...) {
     error = std::current_exception();
   }
+  trace_reply(error != nullptr);
   if (error) store(std::move(error));
   publish();
   return true;

@@ -12,10 +12,12 @@
 #include <genserver/sync/shared_thread.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 namespace genserver {
@@ -60,6 +62,14 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   [[nodiscard]] ServerEnd& end() noexcept { return end_; }
   [[nodiscard]] RequestBook& book() noexcept { return book_; }
 
+  /// Handles no further message until resume(), or until it is asked to end. The runner's.
+  void suspend_here() noexcept { record().set_suspended(true); }
+  /// Handles messages again.
+  void resume() noexcept {
+    record().set_suspended(false);
+    parker().unpark();
+  }
+
   /// Runs `message` on this thread, as the server, if the server is idle. Returns false if not;
   /// then the message is still the caller's. Else it is completed, now or by the server's end.
   bool try_run_here(Message& message);
@@ -71,7 +81,10 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   /// Queues a message to be run before all that is in the mailbox.
   void post_first(Message& message) noexcept { continuations_.push_back(message); }
   /// Queues a call until its guard holds.
-  void post_guarded(GuardedMessage& message) noexcept { guarded_.push_back(message); }
+  void post_guarded(GuardedMessage& message) noexcept {
+    guarded_.push_back(message);
+    record().meter().uncount_handled();
+  }
   /// Throws: SelfWait if there is no State yet, ServerGone if there is none any more.
   void check_state(const CallSite& site) const;
   virtual void* state() noexcept = 0;
@@ -115,8 +128,9 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     ~HandOverGuard() { server.hand_over(); }
   };
   struct TurnGuard {  // shows the watchdog what runs
-    TurnGuard(ServerRecord& of, const CallSite& site) noexcept : record{of} {
-      record.begin_message(site);
+    TurnGuard(ServerRecord& of, const CallSite& site, std::uint32_t sender = 0) noexcept
+        : record{of} {
+      record.begin_message(site, sender);
     }
     ~TurnGuard() { record.end_message(); }
     ServerRecord& record;
@@ -130,9 +144,13 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   bool make_state(Start& start);
   void fail_start(Start& start, std::exception_ptr error);
   Message* next();
+  void wait_for_resume() noexcept;
   void wait_for_news();
   void hand_over() noexcept;
   bool retry(GuardedMessage& message);
+  std::uint64_t trace_received(Message& message) noexcept;
+  void trace_handled(const CallSite& site, std::uint32_t sender, std::uint64_t message,
+                     bool has_failed) noexcept;
   template <class Function>
   void attempt(Message& message, Function&& function);
   void finish() noexcept;
@@ -149,11 +167,13 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   GuardedCalls guarded_{};           // whose guard did not hold
   Message* in_flight_ = nullptr;     // being run; refused if the server ends in it
   std::optional<ExitReason> ends_with_{};  // set: the server ends after this message
-  CallSite end_site_{};              // where the message was sent that threw
+  CallSite end_site_{};              // where the message was sent that threw, and by whom
+  std::uint32_t end_sender_ = 0;
   bool has_state_ = false;
 
   StopMessage stop_message_{*this};
-  std::atomic<bool> is_stop_sent_{false};  // relaxed: it only chooses who sends the message
+  // Relaxed: it only chooses who sends the message, and ends a suspension, which is woken for it.
+  std::atomic<bool> is_stop_sent_{false};
 
   ServerEnd end_{};
 
@@ -185,6 +205,7 @@ inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
   if (is_stop_sent_.exchange(true, std::memory_order_relaxed)) return;  // see the member
   stop_message_.reason = reason;
   post(stop_message_);
+  parker().unpark();  // it may be suspended, now or when it comes to that
 }
 
 inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site) {
@@ -253,7 +274,8 @@ inline void ServerCore::hand_over() noexcept {
     in_flight_ = nullptr;
     ends_with_ = ExitReason::killed();
   }
-  const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty();
+  const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty() ||
+                            record().is_suspended();
   if (mailbox().hand_over(needs_thread)) parker().unpark();
 }
 
@@ -293,6 +315,7 @@ inline bool ServerCore::make_state(Start& start) {
     const TurnGuard turn{record(), CallSite{}};
     start.make(start.context);
     has_state_ = true;
+    record().set_life(ServerRecord::Life::serving);
   } catch (ForcedUnwind&) {
     fail_start(start, std::make_exception_ptr(
                           StartFailed{"the thread of \"" + name() + "\" was ended as it started"}));
@@ -319,11 +342,23 @@ inline void ServerCore::fail_start(Start& start, std::exception_ptr error) {
 
 /// Returns the next message, or null after a wait: then there may be other things to do.
 inline Message* ServerCore::next() {
+  if (record().is_suspended()) [[unlikely]] wait_for_resume();
   if (Message* const message = continuations_.pop_front()) return message;
   timers().push_due(mailbox());
   if (Message* const message = mailbox().pop()) return message;
   wait_for_news();
   return nullptr;
+}
+
+/// Keeps the right to run meanwhile, so that nobody else handles a call.
+inline void ServerCore::wait_for_resume() noexcept {
+  record().set_runner(ThreadRecord::current());
+  // Ends by resume(), also that in request_stop().
+  // The loads are relaxed: what resume() and request_stop() set comes with the unpark().
+  while (record().is_suspended() && !is_stop_sent_.load(std::memory_order_relaxed)) {
+    parker().park(Deadline::never());
+  }
+  record().set_suspended(false);
 }
 
 inline void ServerCore::wait_for_news() {
@@ -339,16 +374,21 @@ inline void ServerCore::wait_for_news() {
     timers().push_due(mailbox());
   } while (!mailbox().try_run());
   record().set_runner(ThreadRecord::current());
+  record().meter().measure_next();  // who comes after a pause is not one of a crowd
 }
 
 /// Runs one message; what it throws ends the server.
 template <class Function>
 void ServerCore::attempt(Message& message, Function&& function) {
   const CallSite site = message.site();
+  const std::uint32_t sender = message.sender();
+  ServerMeter& meter = record().meter();
+  const ServerMeter::Measured measured = meter.begin(message);
+  const std::uint64_t traced = record().is_traced() ? trace_received(message) : 0;
   in_flight_ = &message;
   std::exception_ptr error;
   try {
-    const TurnGuard turn{record(), site};
+    const TurnGuard turn{record(), site, sender};
     error = capture(
         [&] {
           function();
@@ -358,21 +398,44 @@ void ServerCore::attempt(Message& message, Function&& function) {
   } catch (const Exit& exit) {
     end_with(exit.reason);
   }
+  meter.end(measured);
+  meter.count_handled();
+  if (traced != 0) trace_handled(site, sender, traced, error != nullptr);
   if (!error) return;
   end_site_ = site;
+  end_sender_ = sender;
   end_with(ExitReason::exception(std::move(error)));
+}
+
+inline std::uint64_t ServerCore::trace_received(Message& message) noexcept {
+  const std::uint64_t id = Tracer::id_of(message);
+  Tracer::instance().emit(TraceEvent::Kind::received, *this, message, id, false);
+  return id;
+}
+
+inline void ServerCore::trace_handled(const CallSite& site, std::uint32_t sender,
+                                      std::uint64_t message, bool has_failed) noexcept {
+  TraceEvent event;
+  event.kind = TraceEvent::Kind::handled;
+  event.site = site;
+  event.sender = Pid{sender};
+  event.message = message;
+  event.has_failed = has_failed;
+  Tracer::instance().emit(event, *this);
 }
 
 /// Tries a call that waits for its guard; returns false if it has to wait on.
 inline bool ServerCore::retry(GuardedMessage& message) {
-  if (ends_with_ || !continuations_.is_empty()) return false;  // that comes first
+  if (ends_with_ || !continuations_.is_empty() || record().is_suspended()) return false;
   bool has_run = false;
   attempt(message, [&] { has_run = message.try_run(state()); });
+  if (!has_run && !ends_with_) record().meter().uncount_handled();
   return has_run || ends_with_;  // what ends the server is not tried again, but refused
 }
 
 inline void ServerCore::finish() noexcept {
   const TurnGuard turn{record(), CallSite{}};
+  record().set_life(ServerRecord::Life::stopping);
   set_reason(ends_with_ ? *ends_with_ : ExitReason::killed());
   mailbox().close();
   const bool had_state = has_state_;
@@ -421,6 +484,7 @@ inline void ServerCore::report_end() noexcept {
     report.server = name();
     report.pid = pid();
     report.site = end_site_;
+    std::tie(report.client, report.client_pid) = Directory::instance().find(end_sender_);
     report.reason = reason;
     deliver(report);
   } catch (...) {  // out of memory: the exit reason still tells

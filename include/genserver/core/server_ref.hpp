@@ -190,6 +190,24 @@ class ServerRef : public AnyRef {
     requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
   void continue_with(Handler handler, CallSite site = CallSite::here()) const;
 
+  // --- for maintenance
+
+  /// Lets the server handle no further message until resume(): what was sent before is still
+  /// handled, and what comes later is kept. Does nothing if it is suspended. A server that is asked
+  /// to stop resumes by itself.
+  ///
+  /// Blocks: until what was sent before has been handled; in its own handlers it takes effect after
+  ///         the handler.
+  /// Throws: ServerGone; Deadlock.
+  /// Erlang: sys:suspend/1.
+  void suspend(CallSite site = CallSite::here()) const {
+    ServerCore& server = core();
+    if (server.record().is_suspended()) return;
+    call([&server] { server.suspend_here(); }, site);
+  }
+  /// Lets a suspended server go on. Erlang: sys:resume/1.
+  void resume() const { core().resume(); }
+
  protected:
   explicit ServerRef(std::shared_ptr<Server<State>> server) noexcept
       : AnyRef{std::move(server)} {}

@@ -5,6 +5,7 @@
 #include <genserver/core/directory.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -71,6 +72,7 @@ class Waiting {
   [[nodiscard]] bool leads_back() const noexcept;
   [[nodiscard]] bool collect(std::vector<std::uint64_t>& words) const;
   [[nodiscard]] std::vector<Member> members(const std::vector<std::uint64_t>& words) const;
+  static WaitEdge edge_of(const ServerRecord& waiter, const ServerRecord& target);
 
   WaitToken token_{};
 };
@@ -111,6 +113,7 @@ inline void Waiting::begin(ServerRecord& waiter, ServerRecord& target, WaitKind 
   const std::uint64_t sequence = (before & ~(detail::one_wait - 1)) + detail::one_wait;
   waiter.wait_kind_.store(kind, std::memory_order_release);  // as SharedCallSite's P1
   waiter.wait_site_.store(site);
+  waiter.wait_since_.store(0, std::memory_order_release);  // as SharedCallSite's P1
   token_ = {&waiter, sequence | (std::uint64_t{target.index()} << 1) | detail::waits};
   waiter.wait_.store(token_.word, std::memory_order_seq_cst);  // publish, then walk
 }
@@ -175,19 +178,10 @@ inline std::vector<Waiting::Member> Waiting::members(
   ServerRecord* waiter = token_.waiter;
   for (const std::uint64_t word : words) {
     ServerRecord& target = detail::target_of(word);
-    Member member;
-    member.record = waiter;
-    member.edge.kind = waiter->wait_kind_.load(std::memory_order_acquire);  // SharedCallSite's P1
-    member.edge.site = waiter->wait_site_.load();
+    Member member{edge_of(*waiter, target), waiter};
     bool goes_on = member.edge.kind == WaitKind::stop &&
                    target.is_over_.load(std::memory_order_seq_cst);  // as the walk
-    waiter->with_identity([&](const ServerIdentity& identity) {
-      member.edge.waiter = identity.name;
-      member.edge.waiter_pid = identity.pid;
-    });
     target.with_identity([&](const ServerIdentity& identity) {
-      member.edge.target = identity.name;
-      member.edge.target_pid = identity.pid;
       if (member.edge.kind == WaitKind::room) goes_on = !identity.mailbox->is_full();
     });
     if (goes_on) return {};
@@ -197,21 +191,30 @@ inline std::vector<Waiting::Member> Waiting::members(
   return found;
 }
 
+/// Puts names to an edge; it is for the caller to see that the word stands still meanwhile.
+inline WaitEdge Waiting::edge_of(const ServerRecord& waiter, const ServerRecord& target) {
+  WaitEdge edge;
+  edge.kind = waiter.wait_kind_.load(std::memory_order_acquire);  // as SharedCallSite's P1
+  edge.site = waiter.wait_site_.load();
+  const auto since = waiter.wait_since_.load(std::memory_order_acquire);  // as SharedCallSite's P1
+  using Clock = std::chrono::steady_clock;
+  if (since != 0) edge.age = Clock::now() - Clock::time_point{Clock::duration{since}};
+  waiter.with_identity([&](const ServerIdentity& identity) {
+    edge.waiter = identity.name;
+    edge.waiter_pid = identity.pid;
+  });
+  target.with_identity([&](const ServerIdentity& identity) {
+    edge.target = identity.name;
+    edge.target_pid = identity.pid;
+  });
+  return edge;
+}
+
 inline std::optional<WaitEdge> Waiting::current(const ServerRecord& record) {
   for (;;) {  // until the word stood still around the rest
     const std::uint64_t word = record.wait_.load(std::memory_order_seq_cst);
     if ((word & detail::waits) == 0) return std::nullopt;
-    WaitEdge edge;
-    edge.kind = record.wait_kind_.load(std::memory_order_acquire);  // as SharedCallSite's P1
-    edge.site = record.wait_site_.load();
-    record.with_identity([&](const ServerIdentity& identity) {
-      edge.waiter = identity.name;
-      edge.waiter_pid = identity.pid;
-    });
-    detail::target_of(word).with_identity([&](const ServerIdentity& identity) {
-      edge.target = identity.name;
-      edge.target_pid = identity.pid;
-    });
+    WaitEdge edge = edge_of(record, detail::target_of(word));
     if (record.wait_.load(std::memory_order_seq_cst) == word) return edge;  // as the walk
   }
 }

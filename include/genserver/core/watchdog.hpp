@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -153,7 +154,10 @@ inline std::optional<Report> Watchdog::inspect(ServerRecord& record, Clock::time
   if (is_due) {
     report.age = now - seen.since;
     report.site = record.message_site();
+    std::tie(report.client, report.client_pid) =
+        Directory::instance().find(record.message_sender());
   }
+  if (record.is_suspended()) report.outcome = "the server is suspended: it waits for resume()";
   if (auto edge = Waiting::current(record)) report.cycle.push_back(std::move(*edge));
   report.stacks.push_back({report.server, report.pid, record.runner_stack()});
   if (is_due && record.turn() != seen.turn) return std::nullopt;  // it has just ended

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSL-1.0
+// One server as others may see it without asking it.
+#pragma once
+
+#include <genserver/base/call_site.hpp>
+#include <genserver/base/error.hpp>
+#include <genserver/base/pid.hpp>
+#include <genserver/base/report.hpp>
+#include <genserver/core/server_meter.hpp>
+#include <genserver/sync/backtrace.hpp>
+#include <genserver/sync/mailbox.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace genserver {
+
+/// A call site that one thread changes while others read it.
+///
+/// A reader reads a second word before and after, which the writer changes in between, to know
+/// that the parts belong together:
+///   P1  store(): release ──▶ load(): acquire      who sees a new part sees that word changed
+class SharedCallSite {
+ public:
+  void store(const CallSite& site) noexcept {
+    file_.store(site.file, std::memory_order_release);          // P1
+    function_.store(site.function, std::memory_order_release);  // P1
+    line_.store(site.line, std::memory_order_release);          // P1
+  }
+  [[nodiscard]] CallSite load() const noexcept {
+    return {file_.load(std::memory_order_acquire),      // P1
+            function_.load(std::memory_order_acquire),  // P1
+            line_.load(std::memory_order_acquire)};     // P1
+  }
+
+ private:
+  std::atomic<const char*> file_{""};
+  std::atomic<const char*> function_{""};
+  std::atomic<unsigned> line_{0};
+};
+
+/// What does not change while a server lives.
+struct ServerIdentity {
+  std::string name{};
+  Pid pid{};
+  std::chrono::nanoseconds stuck_after{};
+  const Mailbox* mailbox = nullptr;
+};
+
+/// Someone who has been waiting for a server so long that the watchdog should know; lives in the
+/// frame of the waiting function.
+struct LongWait {
+  WaitingCaller caller{};
+  std::chrono::steady_clock::time_point since{};
+  std::chrono::nanoseconds next_report{};  // guarded by the record's mutex
+};
+
+/// One server as the wait graph, the watchdog and snapshots see it.
+///
+/// Records are type-stable: the directory reuses them, but never frees them, so that a pointer to
+/// one may always be followed, whatever became of the server.
+class ServerRecord {
+ public:
+  explicit ServerRecord(std::uint32_t index) noexcept : index_{index} {}
+
+  [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+
+  /// How far the server's life is.
+  enum class Life { starting, serving, stopping };
+
+  /// The calling thread begins or ends to run a message from `site`, sent by the server with these
+  /// lowest bits of its pid, if any. Only who runs the server calls them. Cost: a few plain stores.
+  void begin_message(const CallSite& site, std::uint32_t sender) noexcept;
+  void end_message() noexcept;
+
+  /// The turn changes with every begin and end; it is odd while a handler runs.
+  [[nodiscard]] std::uint64_t turn() const noexcept {
+    return turn_.load(std::memory_order_acquire);  // P1
+  }
+  [[nodiscard]] CallSite message_site() const noexcept { return message_site_.load(); }
+  [[nodiscard]] std::uint32_t message_sender() const noexcept {
+    return message_sender_.load(std::memory_order_acquire);  // P1
+  }
+
+  [[nodiscard]] ServerMeter& meter() noexcept { return meter_; }
+
+  // Relaxed, the next three: flags that publish nothing.
+  [[nodiscard]] Life life() const noexcept { return life_.load(std::memory_order_relaxed); }
+  void set_life(Life life) noexcept { life_.store(life, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_suspended() const noexcept {
+    return is_suspended_.load(std::memory_order_relaxed);
+  }
+  void set_suspended(bool is_so) noexcept {
+    is_suspended_.store(is_so, std::memory_order_relaxed);
+  }
+  /// Returns whether somebody wants to know of each message.
+  [[nodiscard]] bool is_traced() const noexcept {
+    return is_traced_.load(std::memory_order_relaxed);
+  }
+  void set_traced(bool is_so) noexcept { is_traced_.store(is_so, std::memory_order_relaxed); }
+
+  /// Says since when the edge of the wait graph is there. Threads: who waits.
+  void set_wait_since(std::chrono::steady_clock::time_point since) noexcept {
+    wait_since_.store(since.time_since_epoch().count(), std::memory_order_release);  // as wait_kind_
+  }
+
+  /// The server's end is over: nobody waits for it any more, even if he does not know yet.
+  void set_over() noexcept { is_over_.store(true, std::memory_order_seq_cst); }  // as wait_
+
+  [[nodiscard]] bool is_over() const noexcept {
+    return is_over_.load(std::memory_order_seq_cst);  // as wait_
+  }
+
+  /// Says that the calling thread runs this server from now on.
+  void set_runner(ThreadRecord& thread) noexcept;
+  /// Returns the stack of the thread that runs this server. Blocks: up to a second.
+  [[nodiscard]] StackTrace runner_stack() const;
+
+  /// Calls `use(const ServerIdentity&)` under the record's lock, unless the server is gone.
+  template <class Use>
+  bool with_identity(Use&& use) const;
+
+  /// Calls `use(std::vector<LongWait*>&)` under the record's lock.
+  template <class Use>
+  void with_long_waits(Use&& use);
+
+ private:
+  friend class Directory;
+  friend class Waiting;
+  friend struct WaitToken;
+
+  const std::uint32_t index_;
+
+  //   P1  begin_message(), end_message(): release ──▶ turn(): acquire      the message's site and sender
+  std::atomic<std::uint64_t> turn_{0};
+  SharedCallSite message_site_{};
+  std::atomic<std::uint32_t> message_sender_{0};  // P1
+  std::atomic<ThreadRecord*> runner_{nullptr};       // relaxed: records are never freed
+  std::atomic<std::uint64_t> runner_incarnation_{0};  // relaxed: a stale one is noticed
+
+  // Used by the wait graph, which explains them.
+  std::atomic<std::uint64_t> wait_{0};
+  std::atomic<WaitKind> wait_kind_{WaitKind::call};
+  SharedCallSite wait_site_{};
+  std::atomic<std::chrono::steady_clock::rep> wait_since_{0};  // 0: since just now
+  std::atomic<bool> is_over_{false};
+
+  std::atomic<Life> life_{Life::starting};
+  std::atomic<bool> is_suspended_{false};
+  std::atomic<bool> is_traced_{false};
+  ServerMeter meter_{};
+
+  mutable std::mutex mutex_{};
+  const ServerIdentity* identity_ = nullptr;  // guarded by mutex_; null: no server
+  std::vector<LongWait*> long_waits_{};       // guarded by mutex_
+};
+
+inline void ServerRecord::begin_message(const CallSite& site, std::uint32_t sender) noexcept {
+  message_site_.store(site);
+  message_sender_.store(sender, std::memory_order_release);  // P1
+  // The load is relaxed: only who runs the server writes.
+  turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // P1
+}
+
+inline void ServerRecord::end_message() noexcept {
+  // The load is relaxed: only who runs the server writes.
+  turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // P1
+}
+
+inline void ServerRecord::set_runner(ThreadRecord& thread) noexcept {
+  runner_.store(&thread, std::memory_order_relaxed);
+  runner_incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
+}
+
+inline StackTrace ServerRecord::runner_stack() const {
+  ThreadRecord* const thread = runner_.load(std::memory_order_relaxed);
+  if (thread == nullptr) return {{}, "no thread has run it yet"};
+  return backtrace(*thread, runner_incarnation_.load(std::memory_order_relaxed));
+}
+
+template <class Use>
+bool ServerRecord::with_identity(Use&& use) const {
+  const std::scoped_lock lock{mutex_};
+  if (identity_ == nullptr) return false;
+  use(*identity_);
+  return true;
+}
+
+template <class Use>
+void ServerRecord::with_long_waits(Use&& use) {
+  const std::scoped_lock lock{mutex_};
+  use(long_waits_);
+}
+
+}  // namespace genserver

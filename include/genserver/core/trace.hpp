@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+// A look at every message of a server.
+#pragma once
+
+#include <genserver/base/trace_event.hpp>
+#include <genserver/core/any_ref.hpp>
+#include <genserver/core/tracer.hpp>
+
+#include <utility>
+
+namespace genserver {
+
+/// Calls `sink` with what happens to each message of `server` from now on: sent, received, handled,
+/// replied. An empty sink ends that. One server has one sink, the last one set.
+///
+/// The sink runs where it happens, on the sender's thread or the server's, on several at a time,
+/// and under no lock of the library. It may send to servers, of which no events come then, but not
+/// wait for one. What it throws is dropped. An event that is on its way may still reach a sink
+/// that was replaced.
+///
+/// Threads: any.
+/// Throws:  InvalidArgument for an empty reference.
+/// Cost:    a traced message: two clock readings, three locks and a look at every server's record;
+///          one that is not traced: one relaxed load on each side.
+/// Erlang:  sys:trace/2.
+inline void trace(const AnyRef& server, TraceSink sink) {
+  Tracer::instance().set(server.callee(), std::move(sink));
+}
+
+/// As trace(), for all servers, those that are started later included; beside the sinks of single
+/// ones.
+inline void trace_all(TraceSink sink) { Tracer::instance().set_all(std::move(sink)); }
+
+}  // namespace genserver

@@ -3,4 +3,7 @@
 #pragma once
 
 #include <genserver/base/version.hpp>
+#include <genserver/core/dump.hpp>
 #include <genserver/core/gen_server.hpp>
+#include <genserver/core/snapshot_text.hpp>
+#include <genserver/core/trace.hpp>

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+// A picture of all servers at one moment.
+#pragma once
+
+#include <genserver/base/error.hpp>
+#include <genserver/base/histogram.hpp>
+#include <genserver/base/report.hpp>
+#include <genserver/core/directory.hpp>
+#include <genserver/core/wait_graph.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace genserver {
+
+/// One server, as it was when nobody asked it.
+struct ServerSnapshot {
+  enum class Activity {
+    starting,   ///< Its State is being made.
+    idle,       ///< It waits for messages.
+    running,    ///< A handler runs.
+    waiting,    ///< A handler runs, and waits for another server: `waits_for`.
+    suspended,  ///< It keeps messages until it is resumed.
+    stopping    ///< It takes no more messages: terminate, or State's destructor, runs.
+  };
+
+  /// A message that is being handled.
+  struct CurrentMessage {
+    CallSite site{};        ///< Where it was sent; unknown for what the library itself does.
+    std::string sender{};   ///< The server that sent it, if one did and is still there.
+    Pid sender_pid{};
+    /// How long it has been running. Exact for the first message after a pause, and for servers
+    /// whose handlers take longer than a few microseconds; else it may include some before it.
+    std::chrono::nanoseconds age{};
+  };
+
+  std::string name{};
+  Pid pid{};
+  Activity activity = Activity::idle;
+  std::chrono::nanoseconds age{};  ///< Since it was started.
+  std::size_t mailbox_size = 0;    ///< Messages that take a place; calls do not.
+  std::size_t mailbox_capacity = 0;
+  std::size_t mailbox_high_water = 0;
+  ServerCounts counts{};
+  std::optional<CurrentMessage> message{};
+  std::optional<WaitEdge> waits_for{};
+  std::vector<WaitingCaller> callers{};  ///< Those who have waited long: half of stuck_after.
+  /// How long messages waited in the mailbox, and handlers ran. Of short ones only a part was
+  /// measured, and counts for all.
+  Histogram waiting{};
+  Histogram handling{};
+  StackTrace stack{};  ///< Of its thread, if asked for.
+};
+
+/// Returns the activity as a word.
+constexpr const char* to_string(ServerSnapshot::Activity activity) noexcept {
+  constexpr const char* words[] = {"starting", "idle",      "running",
+                                   "waiting",  "suspended", "stopping"};
+  return words[static_cast<std::size_t>(activity)];
+}
+
+/// All servers, ordered by pid. Each is true for itself, but not all for the same instant.
+struct Snapshot {
+  std::vector<ServerSnapshot> servers{};
+
+  /// Returns the indices of servers that wait for each other in a circle, which may have been
+  /// gone a moment later.
+  [[nodiscard]] std::vector<std::size_t> in_cycle() const;
+  /// Returns where the server with this pid is in `servers`.
+  [[nodiscard]] std::optional<std::size_t> find(Pid pid) const;
+};
+
+/// Whether a snapshot shows what the servers' threads are doing.
+enum class Stacks { none, all };
+
+/// Looks at every live server, without disturbing any.
+///
+/// Blocks:  never for a server; up to a second for each stack that is hard to get.
+/// Threads: any, handlers included.
+/// Cost:    microseconds for a server; with stacks 0.1 ms more, and some more the first time.
+/// Erlang:  erlang:processes/0, erlang:process_info/1, sys:get_status/1.
+Snapshot snapshot(Stacks stacks = Stacks::none);
+
+namespace detail {
+
+inline ServerSnapshot::Activity activity_of(const ServerRecord& record, bool is_running,
+                                            bool is_waiting) {
+  using Activity = ServerSnapshot::Activity;
+  switch (record.life()) {
+    case ServerRecord::Life::starting: return is_waiting ? Activity::waiting : Activity::starting;
+    case ServerRecord::Life::stopping: return Activity::stopping;
+    case ServerRecord::Life::serving: break;
+  }
+  if (is_waiting) return Activity::waiting;
+  if (is_running) return Activity::running;
+  return record.is_suspended() ? Activity::suspended : Activity::idle;
+}
+
+/// Reads what belongs to the message that runs, if it is still the same afterwards.
+inline std::optional<ServerSnapshot::CurrentMessage> message_of(ServerRecord& record) {
+  const std::uint64_t turn = record.turn();
+  if (turn % 2 == 0) return std::nullopt;
+  ServerSnapshot::CurrentMessage message;
+  message.site = record.message_site();
+  const std::uint32_t sender = record.message_sender();
+  message.age = std::max(std::chrono::nanoseconds{0},
+                         std::chrono::nanoseconds{ServerMeter::Clock::now() -
+                                                  record.meter().message_began()});
+  if (record.turn() != turn) return std::nullopt;
+  std::tie(message.sender, message.sender_pid) = Directory::instance().find(sender);
+  return message;
+}
+
+inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record, Stacks stacks) {
+  ServerSnapshot server;
+  const auto now = ServerMeter::Clock::now();
+  const bool is_there = record.with_identity([&](const ServerIdentity& identity) {
+    server.name = identity.name;
+    server.pid = identity.pid;
+    server.mailbox_size = identity.mailbox->size();
+    server.mailbox_capacity = identity.mailbox->capacity();
+    server.mailbox_high_water = identity.mailbox->high_water();
+  });
+  if (!is_there || record.is_over()) return std::nullopt;
+  server.message = message_of(record);
+  server.waits_for = Waiting::current(record);
+  server.activity = activity_of(record, server.message.has_value(), server.waits_for.has_value());
+  record.with_long_waits([&](const std::vector<LongWait*>& long_waits) {
+    for (const LongWait* const wait : long_waits) {
+      server.callers.push_back(wait->caller);
+      server.callers.back().age = now - wait->since;
+    }
+  });
+  ServerMeter& meter = record.meter();
+  server.age = now - meter.started();
+  server.counts = meter.counts();
+  server.waiting = meter.waiting();
+  server.handling = meter.handling();
+  meter.measure_next();  // so that the next snapshot's age is a better one
+  if (stacks == Stacks::all) server.stack = record.runner_stack();
+  return server;
+}
+
+}  // namespace detail
+
+inline Snapshot snapshot(Stacks stacks) {
+  Snapshot all;
+  Directory::instance().for_each([&](ServerRecord& record) {
+    if (auto server = detail::snapshot_of(record, stacks)) {
+      all.servers.push_back(std::move(*server));
+    }
+  });
+  std::sort(all.servers.begin(), all.servers.end(),
+            [](const ServerSnapshot& a, const ServerSnapshot& b) { return a.pid < b.pid; });
+  return all;
+}
+
+inline std::optional<std::size_t> Snapshot::find(Pid pid) const {
+  const auto found =
+      std::lower_bound(servers.begin(), servers.end(), pid,
+                       [](const ServerSnapshot& server, Pid wanted) { return server.pid < wanted; });
+  if (found == servers.end() || found->pid != pid) return std::nullopt;
+  return static_cast<std::size_t>(found - servers.begin());
+}
+
+inline std::vector<std::size_t> Snapshot::in_cycle() const {
+  // Each server waits for one thing at most, so who is in a circle comes back to itself.
+  std::vector<std::size_t> members;
+  for (std::size_t start = 0; start < servers.size(); ++start) {
+    std::optional<std::size_t> at = start;
+    for (std::size_t steps = 0; at && steps < servers.size(); ++steps) {
+      const auto& edge = servers[*at].waits_for;
+      at = edge ? find(edge->target_pid) : std::nullopt;
+      if (at == start) break;
+    }
+    if (at == start && servers[start].waits_for) members.push_back(start);
+  }
+  return members;
+}
+
+}  // namespace genserver

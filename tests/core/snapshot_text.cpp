@@ -99,8 +99,8 @@ TEST_CASE("the picture shows servers and waits, those of a circle in red",
           "[core][snapshot_text]") {
   const std::string dot = to_dot(circle());
 
-  CHECK_THAT(dot, ContainsSubstring("  1 [label=\"a:1\nwaiting, 3 of 8\", color=red]\n"));
-  CHECK_THAT(dot, ContainsSubstring("  3 [label=\"c:3\nwaiting, 3 of 8\"]\n"));
+  CHECK_THAT(dot, ContainsSubstring("  1 [label=\"a:1\\nwaiting, 3 of 8\", color=red]\n"));
+  CHECK_THAT(dot, ContainsSubstring("  3 [label=\"c:3\\nwaiting, 3 of 8\"]\n"));
   CHECK_THAT(dot, ContainsSubstring(
                       "  1 -> 2 [label=\"call at main.cpp:12 in collect\", color=red]\n"));
   CHECK_THAT(dot, ContainsSubstring("  3 -> 1 [label=\"call at main.cpp:12 in collect\"]\n"));

@@ -56,6 +56,8 @@ class Inbox : public Callee {
   ~Inbox() = default;
 
   [[nodiscard]] Parker& parker() noexcept { return parker_; }
+  /// Writes down who sends a message, and tells the tracer, if there is one.
+  void mark_sender(Message& message) noexcept;
   /// Reports what was refused or dropped and not reported yet.
   void report_refused(const CallSite& site);
 
@@ -73,12 +75,15 @@ class Inbox : public Callee {
   std::atomic<Deadline::Clock::rep> next_report_{0};
 };
 
-/// Writes down who sends a message, and sometimes when; the tracer is told, if there is one.
+/// Writes down who sends a message, and sometimes when, before it is pushed.
 inline void Inbox::mark(Message& message) noexcept {
   if (message.link().sent_at != 0) return;  // again, after it found no room
-  const Running* const running = Running::now();
-  if (running != nullptr) message.set_sender(running->server.pid());
   ServerMeter::stamp(message, mailbox().is_idle());
+  mark_sender(message);
+}
+
+inline void Inbox::mark_sender(Message& message) noexcept {
+  if (const Running* const running = Running::now()) message.set_sender(running->server.pid());
   if (record().is_traced()) [[unlikely]] trace_sent(message);
 }
 

@@ -262,6 +262,7 @@ inline Admission ServerCore::submit(Message& message, Deadline deadline, Request
 
 inline bool ServerCore::try_run_here(Message& message) {
   if (!mailbox().try_run_idle()) return false;
+  mark_sender(message);
   record().set_runner(ThreadRecord::current());
   const HandOverGuard guard{*this};
   const RunningScope scope{*this};

@@ -118,7 +118,9 @@ class ServerRecord {
   /// Says that the calling thread runs this server from now on.
   void set_runner(ThreadRecord& thread) noexcept;
   /// Returns the stack of the thread that runs this server. Blocks: up to a second.
-  [[nodiscard]] StackTrace runner_stack() const;
+  [[nodiscard]] StackTrace runner_stack() const { return symbolize(runner_addresses()); }
+  /// The same without names, which take longer to find than the stack to take.
+  [[nodiscard]] RawStack runner_addresses() const;
 
   /// Calls `use(const ServerIdentity&)` under the record's lock, unless the server is gone.
   template <class Use>
@@ -176,10 +178,14 @@ inline void ServerRecord::set_runner(ThreadRecord& thread) noexcept {
   runner_incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
 }
 
-inline StackTrace ServerRecord::runner_stack() const {
+inline RawStack ServerRecord::runner_addresses() const {
   ThreadRecord* const thread = runner_.load(std::memory_order_relaxed);
-  if (thread == nullptr) return {{}, "no thread has run it yet"};
-  return backtrace(*thread, runner_incarnation_.load(std::memory_order_relaxed));
+  if (thread != nullptr) {
+    return capture_stack(*thread, runner_incarnation_.load(std::memory_order_relaxed));
+  }
+  RawStack none;
+  none.note = "no thread has run it yet";
+  return none;
 }
 
 template <class Use>

@@ -117,7 +117,7 @@ inline std::optional<ServerSnapshot::CurrentMessage> message_of(ServerRecord& re
   return message;
 }
 
-inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record, Stacks stacks) {
+inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record) {
   ServerSnapshot server;
   const auto now = ServerMeter::Clock::now();
   const bool is_there = record.with_identity([&](const ServerIdentity& identity) {
@@ -143,7 +143,6 @@ inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record, Stacks st
   server.waiting = meter.waiting();
   server.handling = meter.handling();
   meter.measure_next();  // so that the next snapshot's age is a better one
-  if (stacks == Stacks::all) server.stack = record.runner_stack();
   return server;
 }
 
@@ -151,11 +150,16 @@ inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record, Stacks st
 
 inline Snapshot snapshot(Stacks stacks) {
   Snapshot all;
+  std::vector<RawStack> addresses;  // named only when all are taken: that takes far longer
   Directory::instance().for_each([&](ServerRecord& record) {
-    if (auto server = detail::snapshot_of(record, stacks)) {
-      all.servers.push_back(std::move(*server));
-    }
+    auto server = detail::snapshot_of(record);
+    if (!server) return;
+    all.servers.push_back(std::move(*server));
+    if (stacks == Stacks::all) addresses.push_back(record.runner_addresses());
   });
+  for (std::size_t index = 0; index < addresses.size(); ++index) {
+    all.servers[index].stack = symbolize(addresses[index]);
+  }
   std::sort(all.servers.begin(), all.servers.end(),
             [](const ServerSnapshot& a, const ServerSnapshot& b) { return a.pid < b.pid; });
   return all;

@@ -150,7 +150,7 @@ inline std::string quoted(std::string_view text) {
   std::string quoted = "\"";
   for (const char sign : text) {
     if (sign == '"' || sign == '\\') quoted += '\\';
-    quoted += sign;
+    quoted += sign == '\n' ? std::string{"\\n"} : std::string(1, sign);
   }
   return quoted + '"';
 }

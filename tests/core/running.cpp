@@ -4,6 +4,7 @@
 #include <genserver/genserver.hpp>
 
 #include <support/catch.hpp>
+#include <support/eventually.hpp>
 
 #include <thread>
 
@@ -32,6 +33,12 @@ TEST_CASE("in a handler its server runs, and not on the threads the handler star
 TEST_CASE("servers that run on one stack are linked from the inside out", "[core][running]") {
   GenServer<int> outer{{.name = "outer", .run_calls = RunCalls::on_caller_when_idle}, 0};
   GenServer<int> inner{{.name = "inner", .run_calls = RunCalls::on_caller_when_idle}, 0};
+  const auto runs_here = [](const GenServer<int>& server) {  // its thread has gone to sleep
+    const auto runner = [&] { return server.call([] { return std::this_thread::get_id(); }); };
+    return eventually([&] { return runner() == std::this_thread::get_id(); });
+  };
+  REQUIRE(runs_here(outer));
+  REQUIRE(runs_here(inner));
   bool is_linked = false;
 
   outer.call([&](int&) {

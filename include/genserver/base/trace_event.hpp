@@ -34,7 +34,7 @@ struct TraceEvent {
   CallSite site{};            ///< Where it was sent.
   std::uint64_t message = 0;  ///< The same in all events of one message.
   std::uint64_t thread = 0;   ///< A number for the thread on which this happened.
-  bool has_failed = false;    ///< handled, replied: with an exception.
+  bool has_failed = false;  ///< handled: by an exception that ends the server; replied: with one.
 };
 
 using TraceSink = std::function<void(const TraceEvent&)>;

@@ -23,8 +23,9 @@ namespace genserver {
 /// how one waits for it, and how one is told that it said no.
 ///
 /// Lock order of the whole library, outermost first: a request's mutex; the confirmation mutex of
-/// the wait graph; a timer queue's mutex; a server's request book; the directory's mutex; a
-/// record's mutex; the sink's mutex; the mailbox's mutex. No user code runs under any of them.
+/// the wait graph; a timer queue's mutex; a server's request book; the tracer's mutex; the
+/// directory's mutex; a record's mutex; the sink's mutex; the mailbox's mutex. No user code runs
+/// under any of them.
 ///
 /// Threads: any.
 class Callee {

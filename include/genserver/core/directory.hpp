@@ -59,7 +59,7 @@ class Directory {
   //   P1  acquire(): release ──▶ at(): acquire      the records of a new chunk
   std::array<std::atomic<ServerRecord*>, chunk_count> chunks_{};
   std::atomic<std::uint32_t> count_{0};  // changed under mutex_; P1 as well
-  std::atomic<bool> traces_all_{false};  // relaxed: as ServerRecord::is_traced()
+  bool traces_all_ = false;              // guarded by mutex_, with the flags that it stands for
 };
 
 inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
@@ -83,11 +83,11 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
     }
     record = free_.back();
     free_.pop_back();
+    record->set_traced(traces_all_);
   }
   record->is_over_.store(false, std::memory_order_seq_cst);  // as wait_
   record->set_life(ServerRecord::Life::starting);
   record->set_suspended(false);
-  record->set_traced(traces_all_.load(std::memory_order_relaxed));  // as the record's flag
   record->meter().reset();
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
@@ -128,7 +128,8 @@ inline std::pair<std::string, Pid> Directory::find(std::uint32_t pid_bits) {
 }
 
 inline void Directory::set_all_traced(bool is_so) noexcept {
-  traces_all_.store(is_so, std::memory_order_relaxed);  // as ServerRecord::is_traced()
+  const std::scoped_lock lock{mutex_};
+  traces_all_ = is_so;
   for_each([&](ServerRecord& record) { record.set_traced(is_so); });
 }
 

@@ -7,3 +7,4 @@
 #include <genserver/core/gen_server.hpp>
 #include <genserver/core/snapshot_text.hpp>
 #include <genserver/core/trace.hpp>
+#include <genserver/core/trace_recorder.hpp>

@@ -14,8 +14,9 @@ namespace genserver {
 /// replied. An empty sink ends that. One server has one sink, the last one set.
 ///
 /// The sink runs where it happens, on the sender's thread or the server's, on several at a time,
-/// and under no lock of the library. It may send to servers, of which no events come then, but not
-/// wait for one. What it throws is dropped. An event that is on its way may still reach a sink
+/// and under no lock of the library. It may send to servers, but not wait for one. Of what it sends
+/// no events come; of what that leads to they do, so that a sink of all servers may not send to one
+/// that sends on. What it throws is dropped. An event that is on its way may still reach a sink
 /// that was replaced.
 ///
 /// Threads: any.

@@ -22,4 +22,5 @@ install(
     ${PROJECT_BINARY_DIR}/genserver-config-version.cmake
   DESTINATION ${package_dir}
 )
+install(FILES cmake/gdb/genserver.py DESTINATION ${CMAKE_INSTALL_DATADIR}/genserver/gdb)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/genserver)

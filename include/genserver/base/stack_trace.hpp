@@ -183,7 +183,9 @@ inline bool is_library_frame(const Frame& frame) {
       frame.module,
       {"libc.so", "libc-", "ld-linux", "libpthread", "libstdc++.so", "libc++.so", "libc++abi.so",
        "libgcc_s.so", "libunwind.so", "libtsan.so", "libasan.so", "libubsan.so", "linux-vdso",
-       "libclang_rt"});
+       "libclang_rt", "libsystem_", "libc++.1.dylib", "libc++abi.dylib", "dyld", "ntdll.dll",
+       "kernel32.dll", "kernelbase.dll", "KERNEL32.DLL", "KERNELBASE.dll", "msvcrt.dll",
+       "ucrtbase.dll", "libstdc++-6", "libgcc_s_seh", "libwinpthread"});
 }
 
 inline std::string to_text(const StackTrace& trace, std::string_view indent) {

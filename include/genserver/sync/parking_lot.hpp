@@ -58,6 +58,8 @@ inline bool ParkingLot::sleep_while_equal(const std::atomic<std::uint32_t>& word
     place.changed.wait(lock);
     return true;
   }
+  // Some runtime libraries compute with the time, and a very early one would overflow.
+  if (deadline.has_passed()) return false;
   return place.changed.wait_until(lock, deadline.when()) == std::cv_status::no_timeout;
 }
 

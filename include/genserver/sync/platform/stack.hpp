@@ -14,6 +14,10 @@
 #if defined(GENSERVER_HAS_STACKS)
 #undef GENSERVER_HAS_STACKS
 #include <genserver/sync/platform/stack_linux.hpp>
+#elif defined(__MINGW32__) && defined(__x86_64__)
+#include <genserver/sync/platform/stack_windows.hpp>
+#elif defined(__APPLE__) && defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+#include <genserver/sync/platform/stack_mac.hpp>
 #else
 #include <genserver/sync/platform/stack_none.hpp>
 #endif

@@ -2,6 +2,8 @@
 // A thread with a name and a stack of a given size.
 #pragma once
 
+#include <genserver/sync/platform/thread_locals.hpp>
+
 #include <cstddef>
 #include <string>
 #include <system_error>
@@ -10,6 +12,13 @@
 #include <climits>
 #include <pthread.h>
 #include <unistd.h>
+#elif defined(__MINGW32__)
+#include <genserver/sync/platform/windows_api.hpp>
+
+#include <cerrno>
+#include <limits>
+
+#include <pthread.h>
 #else
 #include <thread>
 #endif
@@ -36,7 +45,7 @@ class Thread {
   [[nodiscard]] bool is_joinable() const noexcept { return joinable_; }
 
  private:
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(__unix__) || defined(__APPLE__) || defined(__MINGW32__)
   pthread_t thread_{};
 #else
   std::thread thread_{};
@@ -44,7 +53,7 @@ class Thread {
   bool joinable_ = false;
 };
 
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(__unix__) || defined(__APPLE__) || defined(__MINGW32__)
 
 namespace detail {
 
@@ -60,6 +69,17 @@ inline void* thread_entry(void* start) {
   return nullptr;
 }
 
+#if defined(__MINGW32__)
+
+// By winpthreads, as std::thread: a thread made otherwise destroys its thread_local objects under
+// the loader's lock. The system rounds the size, which it takes as a number of 32 bits.
+inline int set_stack_size(pthread_attr_t& attributes, std::size_t size) noexcept {
+  const bool is_allowed = size <= std::numeric_limits<unsigned>::max();
+  return is_allowed ? pthread_attr_setstacksize(&attributes, size) : EINVAL;
+}
+
+#else
+
 inline std::size_t allowed_stack_size(std::size_t wanted) noexcept {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const long configured = ::sysconf(_SC_THREAD_STACK_MIN);
@@ -68,6 +88,12 @@ inline std::size_t allowed_stack_size(std::size_t wanted) noexcept {
   return size > static_cast<std::size_t>(-1) - page ? size : (size + page - 1) / page * page;
 }
 
+inline int set_stack_size(pthread_attr_t& attributes, std::size_t size) noexcept {
+  return pthread_attr_setstacksize(&attributes, allowed_stack_size(size));
+}
+
+#endif
+
 }  // namespace detail
 
 inline Thread::Thread(Function function, void* argument, std::size_t stack_size) {
@@ -75,7 +101,7 @@ inline Thread::Thread(Function function, void* argument, std::size_t stack_size)
   pthread_attr_init(&attributes);
   int error = 0;
   if (stack_size != 0) {
-    error = pthread_attr_setstacksize(&attributes, detail::allowed_stack_size(stack_size));
+    error = detail::set_stack_size(attributes, stack_size);
   }
   auto* start = new detail::ThreadStart{function, argument};
   if (error == 0) error = pthread_create(&thread_, &attributes, &detail::thread_entry, start);
@@ -114,14 +140,25 @@ inline void Thread::detach() {
 
 #endif
 
-/// Names the calling thread for debuggers and `top`; Linux keeps the first 15 bytes.
+/// Names the calling thread for debuggers and `top`; Linux keeps the first 15 bytes, macOS 63.
 inline void name_this_thread(const std::string& name) noexcept {
 #if defined(__linux__)
   char kept[16] = {};
   name.copy(kept, sizeof kept - 1);
   pthread_setname_np(pthread_self(), kept);
 #elif defined(__APPLE__)
-  pthread_setname_np(name.c_str());
+  char kept[64] = {};  // a longer one would be refused
+  name.copy(kept, sizeof kept - 1);
+  pthread_setname_np(kept);
+#elif defined(__MINGW32__)
+  using namespace platform::windows;
+  using Describe = long __stdcall(Handle thread, const wchar_t* description);
+  static const auto describe = find_function<Describe>("SetThreadDescription");
+  wchar_t wide[64] = {};
+  char kept[sizeof wide / sizeof *wide] = {};  // so that it fits: no character gets longer
+  name.copy(kept, sizeof kept - 1);
+  MultiByteToWideChar(utf8, 0, kept, sizeof kept, wide, sizeof kept);
+  if (describe != nullptr) describe(GetCurrentThread(), wide);  // since Windows 10
 #else
   static_cast<void>(name);
 #endif

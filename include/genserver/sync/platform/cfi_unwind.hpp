@@ -46,6 +46,7 @@ class StackWalk {
   std::optional<std::uint64_t> frame_address(const CfiRow& row, const FrameEntry& entry) noexcept;
   std::optional<std::uint64_t> value(std::size_t number, const CfiRow& row, const FrameEntry& entry,
                                      std::uint64_t frame) noexcept;
+  bool is_made_up() const noexcept;
   Step step_by(const FrameEntry& entry) noexcept;
   Step step_without_entry() noexcept;
   bool accept(const Registers& caller) noexcept;
@@ -78,9 +79,18 @@ inline void walk_stack(const Registers& registers, const StackMemory& memory,
 
 inline StackWalk::Step StackWalk::step() noexcept {
   const auto entry = find_frame_entry(address());
+  if (!entry && is_made_up()) return Step::at_end;
   const Step result = entry ? step_by(*entry) : step_without_entry();
   if (result == Step::went_on) is_innermost_ = false;
   return result;
+}
+
+// No call returns to a function's first instruction: makecontext() wrote this return address, so a
+// fiber begins here. (A call at a function's end would have found that function's entry.)
+inline bool StackWalk::is_made_up() const noexcept {
+  const auto target = static_cast<std::uintptr_t>(registers_[Registers::program]);
+  const auto entry = is_exact_ ? std::nullopt : find_frame_entry(target);
+  return entry && entry->function_begin == target;
 }
 
 inline StackWalk::Step StackWalk::step_by(const FrameEntry& entry) noexcept {

@@ -31,7 +31,11 @@ class ElfFile {
   }
   ElfFile(ElfFile&& other) noexcept
       : start_{std::exchange(other.start_, nullptr)}, size_{std::exchange(other.size_, 0)} {}
-  ElfFile& operator=(ElfFile&&) = delete;
+  ElfFile& operator=(ElfFile&& other) noexcept {
+    std::swap(start_, other.start_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
 
   [[nodiscard]] bool is_open() const noexcept { return start_ != nullptr; }
 
@@ -48,6 +52,12 @@ class ElfFile {
   }
   /// Returns the string at `offset` in a string table; it ends with the table at the latest.
   [[nodiscard]] std::string_view string(const Section& table, std::size_t offset) const noexcept;
+  /// Returns what the file holds of a section; nothing if that is not all there.
+  [[nodiscard]] std::string_view bytes(const Section& section) const noexcept;
+  /// Returns the whole file.
+  [[nodiscard]] std::string_view bytes() const noexcept {
+    return {static_cast<const char*>(start_), size_};
+  }
 
   [[nodiscard]] Header header() const noexcept { return *read<Header>(0); }
   /// Returns whether the file has these bytes at `offset`.
@@ -116,13 +126,17 @@ inline std::optional<ElfFile::Section> ElfFile::section_named(
 }
 
 inline std::string_view ElfFile::string(const Section& table, std::size_t offset) const noexcept {
-  const std::uint64_t begin = table.sh_offset;
-  if (table.sh_type != SHT_STRTAB || offset >= table.sh_size || begin > size_ ||
-      table.sh_size > size_ - begin) {
+  const std::string_view all = table.sh_type == SHT_STRTAB ? bytes(table) : std::string_view{};
+  if (offset >= all.size()) return {};
+  return {all.data() + offset, ::strnlen(all.data() + offset, all.size() - offset)};
+}
+
+inline std::string_view ElfFile::bytes(const Section& section) const noexcept {
+  if (section.sh_type == SHT_NOBITS || section.sh_offset > size_ ||
+      section.sh_size > size_ - section.sh_offset) {
     return {};
   }
-  const char* start = at(static_cast<std::size_t>(begin) + offset);
-  return {start, ::strnlen(start, static_cast<std::size_t>(table.sh_size) - offset)};
+  return bytes().substr(section.sh_offset, section.sh_size);
 }
 
 }  // namespace genserver::platform

@@ -29,7 +29,8 @@ struct KernelPlace {
 struct KernelStatus {
   char state = '?';  // R running, S sleeping, D sleeping and deaf to signals, t stopped, Z ended
   std::uint64_t blocked_signals = 0;
-  std::uint64_t switches = 0;  // how often it was taken off a processor
+  std::uint64_t pending_signals = 0;  // sent to this thread, not yet taken by it
+  std::uint64_t switches = 0;         // how often it was taken off a processor
 
   friend bool operator==(const KernelStatus&, const KernelStatus&) = default;
 };
@@ -98,6 +99,7 @@ inline std::optional<KernelStatus> ProcTask::status() const {
   KernelStatus status;
   status.state = text[state + 7];
   status.blocked_signals = detail::number_after(text, "SigBlk:\t", 16);
+  status.pending_signals = detail::number_after(text, "SigPnd:\t", 16);
   // The first label is the end of the second one too, so each is found with its line break.
   status.switches = detail::number_after(text, "\nvoluntary_ctxt_switches:\t", 10) +
                     detail::number_after(text, "\nnonvoluntary_ctxt_switches:\t", 10);

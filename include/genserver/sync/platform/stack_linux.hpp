@@ -10,11 +10,11 @@
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/cfi_unwind.hpp>
 #include <genserver/sync/platform/elf_file.hpp>
-#include <genserver/sync/platform/elf_symbols.hpp>
 #include <genserver/sync/platform/proc_task.hpp>
 #include <genserver/sync/platform/stack_raw.hpp>
 #include <genserver/sync/platform/stack_signal.hpp>
 #include <genserver/sync/platform/stack_snapshot.hpp>
+#include <genserver/sync/platform/symbolizer.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -98,6 +98,8 @@ inline MainProgram read_main_program() {
 inline void prepare_walks() {
   static const bool prepared = [] {
     main_program.store(new MainProgram{read_main_program()}, std::memory_order_release);  // P1
+    // Binds the loader's functions, for which a handler would need 3 KB more of a thread's stack.
+    static_cast<void>(find_frame_entry(reinterpret_cast<std::uintptr_t>(&read_main_program)));
     return true;
   }();
   static_cast<void>(prepared);
@@ -172,14 +174,18 @@ inline RawStack ThreadStack::capture(Deadline deadline) {
 
 inline bool ThreadStack::read_sleeping(RawStack& stack) {
   WalkedStack walked;
-  if (!walk_sleeping(thread_, request_.bounds().high, walked)) return false;
+  const auto place = walk_sleeping(thread_, request_.bounds().high, walked);
+  if (!place) return false;
   detail::take_over(stack, walked, "taken while the thread slept");
-  return detail::is_enough(stack);
+  if (detail::is_enough(stack)) return true;
+  if (!is_ended_by_signal(place->system_call)) return false;
+  stack.note += "; not asked: the signal would end its call";
+  return true;
 }
 
 inline StackRequest::Outcome ThreadStack::ask(int signal, Deadline deadline, RawStack& stack) {
   if (signal == 0) return StackRequest::Outcome::not_sent;
-  if (is_deaf(signal)) return StackRequest::Outcome::refused;
+  if (is_deaf(signal)) return StackRequest::Outcome::blocked;
   WalkedStack walked;
   const auto outcome = request_.ask(thread_, signal, deadline, walked);
   if (outcome == StackRequest::Outcome::answered) {
@@ -212,8 +218,10 @@ inline std::string ThreadStack::why_not(StackRequest::Outcome outcome, int signa
     case StackRequest::Outcome::no_answer:
       why = "no answer in time" + (is_blocked ? ": " + blocked : "");
       break;
-    case StackRequest::Outcome::refused:
-      why = "not asked: " + (is_blocked ? blocked : "the thread is ending");
+    case StackRequest::Outcome::blocked: why = "not asked: " + blocked; break;
+    case StackRequest::Outcome::refused: why = "not asked: the thread is ending"; break;
+    case StackRequest::Outcome::no_room:
+      why = "not asked: too many signals are pending (RLIMIT_SIGPENDING)";
       break;
     default: why = "not asked: the system refuses the signal"; break;
   }
@@ -224,15 +232,13 @@ inline std::string ThreadStack::why_not(StackRequest::Outcome outcome, int signa
   return function.empty() || function == "0" ? why : why + " in " + function;
 }
 
-/// Returns the frames with the names that can be found.
+/// Returns the frames with the names and lines that can be found.
 inline StackTrace named(const RawStack& stack) {
   StackTrace trace;
   trace.note = stack.note;
-  trace.frames.reserve(stack.count);
+  trace.frames.reserve(2 * stack.count);  // some are inlined
   for (std::size_t index = 0; index < stack.count; ++index) {
-    Frame& frame = trace.frames.emplace_back();
-    frame.address = stack.addresses[index];
-    Symbolizer::instance().name(frame);
+    Symbolizer::instance().append(stack.addresses[index], trace);
   }
   return trace;
 }

@@ -5,6 +5,7 @@
 #include <genserver/base/deadline.hpp>
 #include <genserver/sync/platform/cfi_unwind.hpp>
 #include <genserver/sync/platform/cpu_registers.hpp>
+#include <genserver/sync/platform/proc_task.hpp>
 #include <genserver/sync/platform/stack_memory.hpp>
 #include <genserver/sync/platform/wait.hpp>
 
@@ -65,7 +66,7 @@ __attribute__((noinline)) inline void walk_own(const StackBounds& bounds,
 ///              └── taken back ──▶ idle
 class StackRequest {
  public:
-  enum class Outcome { answered, no_answer, refused, not_sent };
+  enum class Outcome { answered, no_answer, blocked, refused, no_room, not_sent };
 
   /// Asks `thread`, to which this belongs, and waits.
   ///
@@ -77,6 +78,7 @@ class StackRequest {
   /// Opens it for the calling thread.
   void open(const StackBounds& bounds) noexcept {
     bounds_ = bounds;
+    is_unanswered_ = false;
     state_.store(idle, std::memory_order_relaxed);  // the requester's lock publishes it
   }
   /// Refuses the running request and each later one. By the thread itself.
@@ -90,6 +92,8 @@ class StackRequest {
  private:
   enum : std::uint32_t { idle, requested, running, done, closed };
 
+  int send(int thread, int signal) noexcept;
+  bool is_on_its_way(int thread, int signal);
   bool take_back(std::uint32_t& state) noexcept;
 
   //   P1  answer(): release store of `done` ──▶ ask(): acquire load
@@ -97,7 +101,8 @@ class StackRequest {
   //   P2  ask(): release store of `idle` ──▶ answer(): acquire exchange to `running`
   //       the requester has read walked_ before it is written again.
   std::atomic<std::uint32_t> state_{closed};
-  StackBounds bounds_{};  // written by open(), so read by anyone who may ask
+  StackBounds bounds_{};        // written by open(), so read by anyone who may ask
+  bool is_unanswered_ = false;  // a signal was sent and not waited for; under the requester's lock
   WalkedStack walked_;
 };
 
@@ -116,11 +121,12 @@ namespace detail {
 
 inline void answer_stack_signal(int, siginfo_t* information, void* context) {
   const int saved_error = errno;
-  StackRequest* request = own_stack_request;
-  const bool is_ours = request != nullptr && information->si_code == SI_QUEUE &&
-                       information->si_pid == ::getpid() &&
-                       information->si_value.sival_ptr == request;
-  if (is_ours) request->answer(*static_cast<const ucontext_t*>(context));
+  // The thread's own variable comes last: in a library that was loaded later its first use, on a
+  // thread that is not known, may allocate.
+  void* const asked = information->si_value.sival_ptr;
+  const bool is_ours = information->si_code == SI_QUEUE && information->si_pid == ::getpid() &&
+                       asked != nullptr && asked == own_stack_request;
+  if (is_ours) own_stack_request->answer(*static_cast<const ucontext_t*>(context));
   errno = saved_error;
 }
 
@@ -131,6 +137,7 @@ inline bool is_stack_signal(int signal) {
 }
 
 inline bool install_stack_signal(int signal) {
+  if (is_stack_signal(signal)) return true;  // whoever took it has given it back
   struct sigaction action {};
   if (::sigaction(signal, nullptr, &action) != 0) return false;
   if ((action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_DFL) return false;
@@ -192,16 +199,12 @@ inline StackRequest::Outcome StackRequest::ask(int thread, int signal, Deadline 
                                       std::memory_order_relaxed)) {
     return Outcome::refused;
   }
-  siginfo_t information{};
-  information.si_code = SI_QUEUE;
-  information.si_pid = ::getpid();
-  information.si_uid = ::getuid();
-  information.si_value.sival_ptr = this;
-  if (::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), thread, signal, &information) != 0) {
-    state = requested;
+  const int error = is_on_its_way(thread, signal) ? 0 : send(thread, signal);
+  if (error != 0) {
     take_back(state);
-    return Outcome::not_sent;
+    return error == EAGAIN ? Outcome::no_room : Outcome::not_sent;
   }
+  is_unanswered_ = true;
   for (;;) {
     state = state_.load(std::memory_order_acquire);  // P1
     if (state == closed) return Outcome::refused;
@@ -211,11 +214,31 @@ inline StackRequest::Outcome StackRequest::ask(int thread, int signal, Deadline 
     if (take_back(state)) return state == closed ? Outcome::refused : Outcome::no_answer;
     if (state == running) return Outcome::no_answer;
   }
+  is_unanswered_ = false;
   answer = walked_;
   // P2. A failure means close(): it stays closed, and the answer is good. Relaxed: see there.
   state = done;
   state_.compare_exchange_strong(state, idle, std::memory_order_release, std::memory_order_relaxed);
   return Outcome::answered;
+}
+
+// Returns an error number, or 0.
+inline int StackRequest::send(int thread, int signal) noexcept {
+  siginfo_t information{};
+  information.si_code = SI_QUEUE;
+  information.si_pid = ::getpid();
+  information.si_uid = ::getuid();
+  information.si_value.sival_ptr = this;
+  const long result = ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), thread, signal, &information);
+  return result == 0 ? 0 : errno;
+}
+
+// The signal of a request that was given up may still be pending, because it is blocked; it does as
+// well. Each further one would take from what all of the user's programs share (RLIMIT_SIGPENDING).
+inline bool StackRequest::is_on_its_way(int thread, int signal) {
+  if (!is_unanswered_) return false;
+  const auto status = ProcTask{thread}.status();
+  return status && (status->pending_signals >> (signal - 1) & 1U) != 0;
 }
 
 // Goes back from `requested` to `idle`; `state` is what it was. False: the handler has begun.

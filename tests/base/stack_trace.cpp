@@ -219,3 +219,19 @@ TEST_CASE("a note that does not fit goes below, broken between words", "[base][s
   CHECK(to_text({{}, words + " and " + words}, "  ") ==
         "  (no frames; " + words + " and\n      " + words + ")\n");
 }
+
+TEST_CASE("a file is shown without its folders", "[base][stack_trace]") {
+  const Frame frame{1, "save()", "app", 1, "/home/me/app/src/save.cpp", 4, false};
+
+  CHECK(to_text({{frame}, ""}) == "#0  save()  at save.cpp:4\n");
+}
+
+TEST_CASE("an inlined function without a namespace belongs where its file does",
+          "[base][stack_trace]") {
+  const std::string header = "/usr/include/genserver/core/server_core.hpp";
+
+  CHECK(is_library_frame({1, "attempt(int)", "app", 1, header, 4, true}));
+  CHECK_FALSE(is_library_frame({1, "attempt(int)", "app", 1, header, 4, false}));
+  CHECK_FALSE(is_library_frame({1, "app::attempt(int)", "app", 1, header, 4, true}));
+  CHECK_FALSE(is_library_frame({1, "attempt(int)", "app", 1, "/src/app.cpp", 4, true}));
+}

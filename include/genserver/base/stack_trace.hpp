@@ -140,9 +140,11 @@ inline std::string fitted(std::string name, std::size_t width) {
   return name;
 }
 
+// As call sites are shown: the file's name tells enough, and the whole path seldom fits.
 inline std::string position_of(const Frame& frame) {
   if (!frame.file.empty()) {
-    return "at " + frame.file + (frame.line == 0 ? "" : ':' + std::to_string(frame.line));
+    return "at " + frame.file.substr(frame.file.find_last_of("/\\") + 1) +
+           (frame.line == 0 ? "" : ':' + std::to_string(frame.line));
   }
   char digits[2 * sizeof(std::uintptr_t) + 1];
   const std::uintptr_t number = frame.module.empty() ? frame.address : frame.offset;
@@ -166,6 +168,16 @@ inline void add_frame(TextLines& lines, const Frame& frame, std::size_t number,
   lines.add_whole(std::string{indent} + "      ", position);
 }
 
+// Some compilers leave the namespace out of an inlined function's name.
+inline bool is_unqualified_library_frame(const Frame& frame, std::string_view name) {
+  if (!frame.is_inlined || name.substr(0, name.find('(')).find("::") != name.npos) return false;
+  for (const std::string_view folder :
+       {"/genserver/base/", "/genserver/sync/", "/genserver/core/", "/genserver/otp/", "/c++/"}) {
+    if (frame.file.find(folder) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace detail
 
 inline bool is_library_frame(const Frame& frame) {
@@ -179,6 +191,7 @@ inline bool is_library_frame(const Frame& frame) {
        {"_start", "start_thread", "clone", "clone3", "execute_native_thread_routine"}) {
     if (name == start) return true;
   }
+  if (detail::is_unqualified_library_frame(frame, name)) return true;
   return detail::starts_with_any(
       frame.module,
       {"libc.so", "libc-", "ld-linux", "libpthread", "libstdc++.so", "libc++.so", "libc++abi.so",

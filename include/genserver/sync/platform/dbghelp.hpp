@@ -2,6 +2,8 @@
 // DbgHelp, the library of Windows that reads PDB files and export tables.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/windows_api.hpp>
 
@@ -148,3 +150,5 @@ inline void DbgHelp::find_line(Frame& frame) const {
 }
 
 }  // namespace genserver::platform
+
+#endif

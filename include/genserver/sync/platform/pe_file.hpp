@@ -2,6 +2,8 @@
 // A program or library of Windows on disk, with the function names that GNU linkers put into it.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <genserver/sync/platform/windows_api.hpp>
 
 #include <algorithm>
@@ -160,3 +162,5 @@ inline std::string_view PeFile::text(std::size_t symbol) const noexcept {
 }
 
 }  // namespace genserver::platform
+
+#endif

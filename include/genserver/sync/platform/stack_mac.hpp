@@ -6,6 +6,8 @@
 // its functions are on a stack that is being taken.
 #pragma once
 
+#if defined(__APPLE__)
+
 #include <genserver/base/deadline.hpp>
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/stack_raw.hpp>
@@ -282,3 +284,5 @@ inline StackTrace named(const RawStack& stack) {
 }
 
 }  // namespace genserver::platform
+
+#endif

@@ -6,6 +6,8 @@
 // while its functions are on a stack that is being taken.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <genserver/base/deadline.hpp>
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/stack_raw.hpp>
@@ -192,3 +194,5 @@ inline StackTrace named(const RawStack& stack) {
 }
 
 }  // namespace genserver::platform
+
+#endif

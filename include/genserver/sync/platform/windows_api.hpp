@@ -7,6 +7,8 @@
 // looked up when it is first needed, so that the library asks for no linker option.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <cstddef>
 #include <cstdint>
 
@@ -57,3 +59,5 @@ Function* find_function(const char* name) noexcept {
 }
 
 }  // namespace genserver::platform::windows
+
+#endif

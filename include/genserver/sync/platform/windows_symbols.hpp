@@ -3,6 +3,8 @@
 // DbgHelp for what has none.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/dbghelp.hpp>
 #include <genserver/sync/platform/pe_file.hpp>
@@ -166,3 +168,5 @@ inline void Symbolizer::name(Frame& frame) {
 }
 
 }  // namespace genserver::platform
+
+#endif

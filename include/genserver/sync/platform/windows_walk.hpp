@@ -5,6 +5,8 @@
 // registers on the way are then led into the copy, one frame after the other.
 #pragma once
 
+#if defined(_WIN32)
+
 #include <genserver/sync/platform/stack_raw.hpp>
 #include <genserver/sync/platform/windows_api.hpp>
 
@@ -196,3 +198,5 @@ inline void walk(ThreadContext& context, const StackPart& part, RawStack& stack)
 }
 
 }  // namespace genserver::platform
+
+#endif

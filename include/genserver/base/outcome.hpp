@@ -33,6 +33,11 @@ class Outcome {
   template <class Function>
   void emplace_result_of(Function&& function);
 
+  /// Keeps what `other` holds, moved out of it, in place of nothing.
+  ///
+  /// Throws: what moving the value throws; then it stays empty.
+  void take_over(Outcome& other);
+
   void set_exception(std::exception_ptr error) noexcept;
   void set_refusal(const Refusal& refusal) noexcept;
 
@@ -67,6 +72,19 @@ void Outcome<R>::emplace_result_of(Function&& function) {
     ::new (static_cast<void*>(&value_)) Value(function());
   }
   kind_ = Kind::value;
+}
+
+template <class R>
+void Outcome<R>::take_over(Outcome& other) {
+  switch (other.kind_) {
+    case Kind::value:
+      ::new (static_cast<void*>(&value_)) Value(std::move(other.value_));
+      kind_ = Kind::value;
+      break;
+    case Kind::exception: set_exception(std::move(other.exception_)); break;
+    case Kind::refusal: set_refusal(other.refusal_); break;
+    case Kind::empty: break;
+  }
 }
 
 template <class R>

@@ -64,7 +64,7 @@ class Mailbox {
   [[nodiscard]] std::size_t size() const noexcept;
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   /// Returns the most places that were ever taken, to within an eighth of the capacity; exact when
-  /// all were.
+  /// a sender found all of them taken.
   [[nodiscard]] std::size_t high_water() const noexcept {
     return std::max(high_water_.load(std::memory_order_relaxed), size());  // only a number
   }
@@ -308,7 +308,7 @@ inline Message* Mailbox::pop_kept() noexcept {
   if (message != nullptr && message->link().is_counted) {
     const std::uint32_t popped = give_back();
     if (popped % (capacity_ / 8 + 1) == 0) {  // in the midst of a long batch
-      note_depth(size());
+      note_depth(size() + 1);  // with the one that was popped
       wake_senders();
     }
   }

@@ -15,6 +15,7 @@ namespace genserver {
 ///
 ///   pending ──▶ done
 ///      └─▶ awaited ─▲        awaited: somebody sleeps, so set() has to wake
+///     either ──▶ interrupted ──▶ pending        who waits has been sent away
 ///
 /// Lifetime: it may be destroyed as soon as is_set() or a wait has returned true, even while
 ///           set() is still on its way out.
@@ -37,11 +38,22 @@ class OneShot {
     return governor.spin_until([this] { return is_set(); });
   }
 
-  /// Sleeps until it is done. Blocks: until set() or the deadline; false if that came first.
+  /// Sleeps until it is done. Returns whether it is.
+  ///
+  /// Blocks: until set(), the deadline, or interrupt().
   bool sleep(Deadline deadline) noexcept;
 
+  /// Ends the running sleep(), or the next one, without setting it. For an event with one waiter,
+  /// who sees to it that the event is not destroyed meanwhile.
+  void interrupt() noexcept;
+  /// Lets the next sleep() sleep again.
+  void forget_interrupt() noexcept {
+    std::uint32_t seen = interrupted;
+    state_.compare_exchange_strong(seen, pending, std::memory_order_relaxed);  // publishes nothing
+  }
+
  private:
-  enum : std::uint32_t { pending, awaited, done };
+  enum : std::uint32_t { pending, awaited, done, interrupted };
 
   //   P1  set(): exchange to `done`, release ──▶ is_set(): acquire of `done`
   //       publishes the result that lies beside this event.
@@ -54,10 +66,20 @@ inline bool OneShot::sleep(Deadline deadline) noexcept {
   std::uint32_t seen = pending;
   // Relaxed: it only announces a sleeper; is_set() below is P1.
   state_.compare_exchange_strong(seen, awaited, std::memory_order_relaxed);
-  while (!is_set()) {  // ends by set(), or by the deadline
-    if (!sleep_while_equal(state_, awaited, deadline)) return is_set();
+  // Relaxed: whether to sleep on. Ends by set(), by interrupt(), or by the deadline.
+  while (state_.load(std::memory_order_relaxed) == awaited) {
+    if (!sleep_while_equal(state_, awaited, deadline)) break;
   }
-  return true;
+  return is_set();
+}
+
+inline void OneShot::interrupt() noexcept {
+  std::uint32_t seen = state_.load(std::memory_order_relaxed);  // a guess for the exchange
+  do {
+    if (seen == done || seen == interrupted) return;
+    // Relaxed: nothing is published.
+  } while (!state_.compare_exchange_weak(seen, interrupted, std::memory_order_relaxed));
+  if (seen == awaited) wake_all(&state_);
 }
 
 }  // namespace genserver

@@ -108,9 +108,14 @@ inline void SignalWatch::on_signal(int signal) noexcept {
 
 inline void SignalWatch::run() noexcept {
   name_this_thread("signals");
-  for (;;) {  // for as long as the process lives
+  for (;;) {  // for as long as the process lives, or until somebody closes the pipe
     unsigned char number = 0;
-    if (::read(read_end_, &number, 1) == 1) call(number);
+    const auto count = ::read(read_end_, &number, 1);
+    if (count == 1) {
+      call(number);
+    } else if (count == 0 || errno != EINTR) {
+      return;
+    }
   }
 }
 

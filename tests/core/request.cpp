@@ -231,11 +231,11 @@ TEST_CASE_METHOD(Fixture, "a wait ends with the answer", "[core][request]") {
   request->begin(1);
   std::thread server{[this] { request->answer(5); }};
 
-  const bool is_answered =
+  const genserver::Waited waited =
       RequestWait{*request, WaitKind::call, CallSite::here()}.until(Deadline::never());
   server.join();
 
-  CHECK(is_answered);
+  CHECK(waited == genserver::Waited::done);
   CHECK(take() == 5);
 }
 

@@ -63,8 +63,8 @@ TEST_CASE("the few short messages that are measured stand for nearly all", "[cor
 
   handle(meter, 10000);
 
-  CHECK(meter.handling().count() >= 10000 - 64);
-  CHECK(meter.handling().count() <= 10000);
+  CHECK(meter.handling().count() >= 7000);
+  CHECK(meter.handling().count() <= 13000);
 }
 
 TEST_CASE("a long message is followed by one that is measured", "[core][server_meter]") {
@@ -96,7 +96,7 @@ TEST_CASE("a message that brings its time along tells how long it waited", "[cor
 TEST_CASE("who sends to a sleeping server always notes the time, others once in 64",
           "[core][server_meter]") {
   int noted = 0;
-  for (int i = 0; i < 640; ++i) {
+  for (int i = 0; i < 6400; ++i) {
     Letter letter;
     ServerMeter::stamp(letter, false);
     noted += letter.link().sent_for != 0 ? 1 : 0;
@@ -104,7 +104,8 @@ TEST_CASE("who sends to a sleeping server always notes the time, others once in 
   Letter letter;
   ServerMeter::stamp(letter, true);
 
-  CHECK(noted == 10);
+  CHECK(noted >= 50);
+  CHECK(noted <= 150);
   CHECK(letter.link().sent_for == 1);
 }
 
@@ -126,6 +127,7 @@ TEST_CASE("handlers and exceptions are counted", "[core][server_meter]") {
   server.call([] {});
 
   CHECK(seen(server).counts.handled >= 5);  // the last one may still be about to be counted
+  CHECK(seen(server).counts.handled <= 6);
   CHECK(seen(server).counts.exceptions == 1);
 }
 
@@ -141,6 +143,26 @@ TEST_CASE("a guarded call counts once, however often its guard is asked", "[core
 
   CHECK(seen(server).counts.handled >= 21);
   CHECK(seen(server).counts.handled <= 22);
+}
+
+TEST_CASE("what was left before it was handled does not count", "[core][server_meter]") {
+  const GenServer<int> server{{}, 0};
+  {
+    Hold hold{server};
+    for (int i = 0; i < 5; ++i) CHECK_THROWS_AS(server.call_for(0s, [] {}), CallTimeout);
+  }
+  server.call([] {});
+
+  CHECK(seen(server).counts.handled <= 2);
+}
+
+TEST_CASE("a guard that throws counts as one exception", "[core][server_meter]") {
+  const GenServer<int> server{{}, 0};
+  const auto throwing = [](const int&) -> bool { throw std::runtime_error{"no"}; };
+
+  CHECK_THROWS_AS(server.call_when(throwing, [] {}), std::runtime_error);
+
+  CHECK(seen(server).counts.exceptions == 1);
 }
 
 TEST_CASE("calls that are given up are counted", "[core][server_meter]") {

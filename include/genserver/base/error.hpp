@@ -65,11 +65,11 @@ class CallTimeout : public Error {
 };
 
 /// What a server waits for.
-enum class WaitKind { call, future, room, stop, start };
+enum class WaitKind { call, future, room, stop, start, lock };
 
 /// Returns what the waiting one does, as "calls".
 constexpr const char* to_string(WaitKind kind) noexcept {
-  constexpr const char* words[] = {"call", "future", "cast", "stop", "start"};
+  constexpr const char* words[] = {"call", "future", "cast", "stop", "start", "lock"};
   return words[static_cast<std::size_t>(kind)];
 }
 

@@ -42,6 +42,10 @@ class alignas(16) Message {
   /// Completes its caller without handling it.
   virtual void refuse(const Refusal& refusal) noexcept = 0;
 
+  /// Completes its caller while it is being handled: the server was killed. The handler goes on.
+  /// Returns whether the message is still there, to be ended by run() or refuse() as otherwise.
+  virtual bool abandon(const Refusal&) noexcept { return true; }
+
   /// Returns where it was sent.
   [[nodiscard]] CallSite site() const noexcept { return {file_, function_, line_}; }
 

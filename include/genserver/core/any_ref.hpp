@@ -59,6 +59,48 @@ class AnyRef {
     core().request_stop(reason);
   }
 
+  /// Waits for the server's end, which somebody else brings about.
+  ///
+  /// Blocks: until it has ended, and those who monitor it have been told.
+  /// Throws: SelfWait from its own handlers; Deadlock; Exit, if the handler that waits gets an exit
+  ///         signal.
+  void wait(CallSite site = CallSite::here()) const {
+    core().wait(Deadline::never(), site);
+  }
+  /// As wait(). Returns false if the time is up.
+  bool wait_for(Timespan timeout, CallSite site = CallSite::here()) const {
+    return core().wait(Deadline::after(timeout), site);
+  }
+
+  /// Sends an exit signal: the server ends with `reason` when its handler has returned, before any
+  /// further message. A handler that waits in the library (call, Future, stop, room, sleep_for)
+  /// leaves by Exit, one that waits elsewhere can look at self_stop_token(). A call that is running
+  /// right now on another server is waited for, since it may use what was lent to it. State's
+  /// terminate is called.
+  ///
+  /// A server that traps exits gets an ExitSignal instead. The reason `normal` is ignored unless it
+  /// does. The reason `killed` is kill(). It does nothing to a server that is ending.
+  ///
+  /// Erlang: exit/2.
+  void exit(const ExitReason& reason, CallSite site = CallSite::here()) const;
+
+  /// Ends the server at once, without State::terminate, whatever it does. C++ cannot end a thread:
+  /// a handler that runs is *abandoned*. The server's names are free, it counts as ended with the
+  /// reason `killed`, those who monitor it are told, and all its callers get ServerGone, now. The
+  /// thread ends when the handler returns, and destroys State then; until that it is in snapshots,
+  /// and it is reported once, with its stack.
+  ///
+  /// The caller of an untimed call that is running is let go, too. What its handler holds by value
+  /// stays; what it refers to in the caller's frame is gone. So where servers may be killed, let
+  /// such handlers own what they use, and make objects whose handlers use `this` with start<T>().
+  ///
+  /// Blocks: for about a millisecond at most: no handler can hold it up.
+  /// Erlang: exit(Pid, kill).
+  void kill(CallSite site = CallSite::here()) const {
+    core().check_not_forked(site);
+    core().kill();
+  }
+
   /// Two references are equal if they name the same server.
   friend bool operator==(const AnyRef& a, const AnyRef& b) noexcept {
     return a.server_ == b.server_;
@@ -74,6 +116,13 @@ class AnyRef {
 
   /// For the library's own functions that take a reference.
   [[nodiscard]] Callee& callee() const { return core(); }
+  [[nodiscard]] const std::shared_ptr<ServerCore>& shared_core() const noexcept { return server_; }
+
+  [[nodiscard]] static AnyRef of(std::shared_ptr<ServerCore> server) noexcept {
+    return AnyRef{std::move(server)};
+  }
+
+  friend bool operator==(const AnyRef& ref, Pid pid) noexcept { return ref.order() == pid; }
 
  protected:
   explicit AnyRef(std::shared_ptr<ServerCore> server) noexcept : server_{std::move(server)} {}
@@ -84,8 +133,6 @@ class AnyRef {
     }
     return *server_;
   }
-  [[nodiscard]] const std::shared_ptr<ServerCore>& shared_core() const noexcept { return server_; }
-
  private:
   [[nodiscard]] Pid order() const noexcept { return server_ ? server_->pid() : Pid{}; }
   void check_alive(const CallSite& site) const {

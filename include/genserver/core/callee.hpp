@@ -6,6 +6,7 @@
 #include <genserver/base/options.hpp>
 #include <genserver/base/report.hpp>
 #include <genserver/core/directory.hpp>
+#include <genserver/core/interrupts.hpp>
 #include <genserver/core/running.hpp>
 #include <genserver/sync/one_shot.hpp>
 #include <genserver/sync/platform/process.hpp>
@@ -49,7 +50,19 @@ class Callee {
   ///
   /// Blocks: until then, or the deadline; returns false if that came first. After half of
   ///         Options::stuck_after the watchdog is told.
-  bool await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline) noexcept;
+  bool await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline) noexcept {
+    return await(done, kind, site, deadline, nullptr) == Waited::done;
+  }
+  /// The same, but also ends with an exit signal for the server whose handler waits.
+  Waited await_interruptibly(OneShot& done, WaitKind kind, const CallSite& site,
+                             Deadline deadline) noexcept {
+    const Running* const running = Running::now();
+    return await(done, kind, site, deadline,
+                 running != nullptr ? &running->server.interrupts() : nullptr);
+  }
+
+  /// Returns the exit signals that this server gets.
+  [[nodiscard]] Interrupts& interrupts() noexcept { return interrupts_; }
 
   /// Throws what `refusal` means to who asked at `site`; `label` is that of its reply.
   [[noreturn]] void raise(const Refusal& refusal, WaitKind kind, const CallSite& site,
@@ -67,12 +80,15 @@ class Callee {
 
  private:
   static const Options& checked(const Options& options);
+  Waited await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline,
+               Interrupts* interrupts) noexcept;
 
   const Options options_;
   Mailbox mailbox_;  // before the record, which shows it
   const ServerIdentity identity_;
   ServerRecord& record_;
   SpinGovernor governor_{};
+  Interrupts interrupts_{};
 };
 
 /// Tells the watchdog of a wait for `server`, if it takes long.
@@ -121,19 +137,24 @@ inline bool Callee::is_self() const noexcept {
   return running != nullptr && &running->server == this;
 }
 
-inline bool Callee::await(OneShot& done, WaitKind kind, const CallSite& site,
-                          Deadline deadline) noexcept {
-  if (done.spin(governor_)) return true;
+inline Waited Callee::await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline,
+                            Interrupts* interrupts) noexcept {
+  if (done.spin(governor_)) return Waited::done;
   LongWaitScope watched{*this, kind, site};
   if (const Running* const running = Running::now()) {
     ServerRecord& waiter = running->server.record();
     waiter.set_wait_since(watched.since());
     waiter.meter().measure_next();
   }
-  if (done.sleep(deadline.or_earlier(watched.tell_at()))) return true;
-  if (deadline.has_passed()) return done.is_set();
+  const auto sleep = [&](Deadline until) {
+    if (interrupts != nullptr) return interrupts->sleep(done, until);
+    return done.sleep(until) ? Waited::done : Waited::late;
+  };
+  const Waited first = sleep(deadline.or_earlier(watched.tell_at()));
+  if (first != Waited::late) return first;
+  if (deadline.has_passed()) return done.is_set() ? Waited::done : Waited::late;
   watched.tell();
-  return done.sleep(deadline);
+  return sleep(deadline);
 }
 
 inline LongWaitScope::~LongWaitScope() {

@@ -38,8 +38,12 @@ class Directory {
   /// for reports. Cost: a look at every record.
   std::pair<std::string, Pid> find(std::uint32_t pid_bits);
 
-  /// Sets the flag for all servers, those that come later included.
-  void set_all_traced(bool is_so) noexcept;
+  /// Sets the flag for all servers, those that come later included; with `keeps(pid)` it stays set.
+  template <class Keeps>
+  void set_all_traced(bool is_so, Keeps&& keeps);
+  void set_all_traced(bool is_so) {
+    set_all_traced(is_so, [](Pid) { return false; });
+  }
 
   /// Calls `use(ServerRecord&)` for every record ever made; some have no server.
   template <class Use>
@@ -87,7 +91,8 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
   }
   record->is_over_.store(false, std::memory_order_seq_cst);  // as wait_
   record->set_life(ServerRecord::Life::starting);
-  record->set_suspended(false);
+  record->clear_orders();
+  record->clear_runner();
   record->meter().reset();
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
@@ -127,10 +132,16 @@ inline std::pair<std::string, Pid> Directory::find(std::uint32_t pid_bits) {
   return found;
 }
 
-inline void Directory::set_all_traced(bool is_so) noexcept {
+template <class Keeps>
+void Directory::set_all_traced(bool is_so, Keeps&& keeps) {
   const std::scoped_lock lock{mutex_};
   traces_all_ = is_so;
-  for_each([&](ServerRecord& record) { record.set_traced(is_so); });
+  for_each([&](ServerRecord& record) {
+    const bool is_used = record.with_identity([&](const ServerIdentity& identity) {
+      record.set_traced(is_so || keeps(identity.pid));
+    });
+    if (!is_used) record.set_traced(is_so);  // it may be about to be
+  });
 }
 
 }  // namespace genserver

@@ -49,7 +49,9 @@ class Future {
   bool wait_until(Deadline deadline, CallSite site = CallSite::here()) const {
     RequestWait wait{request(), WaitKind::future, site};
     wait.begin();
-    return wait.until(deadline);
+    const Waited waited = wait.until(deadline);
+    if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+    return waited == Waited::done;
   }
 
  private:

@@ -47,6 +47,7 @@ class Inbox : public Callee {
 
   /// Arms a timer. On a server that has ended, the timer has ended too.
   void arm(const std::shared_ptr<TimerMessage>& timer, Deadline due) {
+    if (Tracer::is_sink_running()) Tracer::hide(*timer);
     if (timers_.arm(timer, due.when())) parker_.unpark();
   }
 
@@ -131,13 +132,12 @@ inline Admission Inbox::make_room(Deadline deadline, const CallSite& site) {
 inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
   LongWaitScope watched{*this, WaitKind::room, site};
   while (mailbox().is_full() && !is_closed()) {
-    if (deadline.has_passed()) {
-      record().meter().count_refused();
-      return Admission::late;
-    }
+    // A sink may be called where an edge is published already, which a second one would overwrite.
+    if (deadline.has_passed() || Tracer::is_sink_running()) return Admission::late;
     // A new edge each time: the room that somebody else took may have been the last.
     CallerEdge edge{*this, WaitKind::room, site};
     edge.check();
+    if (const Running* const running = Running::now()) running->server.interrupts().check();
     edge.set_since(watched.since());
     watched.tell_if_long();
     mailbox().wait_for_room(deadline);

@@ -79,6 +79,12 @@ class Request : public std::enable_shared_from_this<Request> {
   /// The caller leaves. Returns how far the request was, or nothing if it has been answered.
   std::optional<CallPhase> give_up();
 
+  /// The caller leaves as soon as the handler does not run: it may use what was lent to it.
+  /// Returns false if it has been answered by then.
+  ///
+  /// Blocks: while the handler runs.
+  bool leave_when_allowed();
+
   /// From now on anybody may answer, so waiting for it is no edge of the wait graph any more.
   void detach();
 
@@ -143,8 +149,8 @@ class RequestWait {
   /// Takes the edge back.
   void end() noexcept;
 
-  /// Blocks: until the answer is there, or the deadline; returns false if that came first.
-  bool until(Deadline deadline) noexcept;
+  /// Blocks: until the answer is there, the deadline, or an exit signal for the server that waits.
+  Waited until(Deadline deadline) noexcept;
 
  private:
   Request& request_;
@@ -336,8 +342,8 @@ inline void RequestWait::end() noexcept {
   request_.waiter_ = WaitToken{};
 }
 
-inline bool RequestWait::until(Deadline deadline) noexcept {
-  return request_.server().await(request_.done_, kind_, site_, deadline);
+inline Waited RequestWait::until(Deadline deadline) noexcept {
+  return request_.server().await_interruptibly(request_.done_, kind_, site_, deadline);
 }
 
 inline std::optional<CallPhase> Request::give_up() {
@@ -345,12 +351,25 @@ inline std::optional<CallPhase> Request::give_up() {
     const std::scoped_lock lock{mutex_};
     if (!is_settled_) {
       is_settled_ = true;
-      server_->record().meter().count_timed_out();
       return phase_;
     }
   }
   done_.sleep(Deadline::never());  // somebody has claimed it and is about to set it
   return std::nullopt;
+}
+
+inline bool Request::leave_when_allowed() {
+  for (;;) {
+    {
+      const std::scoped_lock lock{mutex_};
+      if (!is_settled_ && phase_ != CallPhase::running) {
+        is_settled_ = true;
+        return true;
+      }
+    }
+    // Nobody tells that the handler has left the answer for later; so look again.
+    if (done_.sleep(Deadline::after(std::chrono::milliseconds{1}))) return false;
+  }
 }
 
 inline void Request::detach() {
@@ -379,6 +398,7 @@ inline unsigned Request::rounds() const {
 }
 
 inline void Request::raise_timeout(CallPhase phase) const {
+  server_->record().meter().count_timed_out();
   std::string text = server_->describe(WaitKind::call, site_);
   text += std::string{" timed out; it was "} + to_string(phase);
   if (phase == CallPhase::queued || phase == CallPhase::not_sent) text += " and will never run";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <genserver/base/handler.hpp>
+#include <genserver/core/exit_signal.hpp>
 #include <genserver/core/server_core.hpp>
 
 #include <memory>
@@ -27,6 +28,13 @@ class Server final : public ServerCore {
 
   [[nodiscard]] const void* state_type() const noexcept override { return type(); }
   [[nodiscard]] void* state() noexcept override { return std::addressof(state_); }
+  [[nodiscard]] std::shared_ptr<ExitMessage> make_exit_message() override {
+    if constexpr (TrapsExits<State>) {
+      return std::make_shared<ExitMessageFor<State>>();
+    } else {
+      return nullptr;
+    }
+  }
 
   static const void* type() noexcept {
     static constexpr char own = 0;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // The life of one server, whatever its State.
-// A little longer than other headers, since the order of a server's end is read in one place.
+// Longer than other headers: who may touch what at a server's end, also one that was killed, can
+// only be checked where all of it is on one page.
 #pragma once
 
+#include <genserver/core/custody.hpp>
 #include <genserver/core/guarded_calls.hpp>
 #include <genserver/core/inbox.hpp>
 #include <genserver/core/request.hpp>
@@ -11,9 +13,13 @@
 #include <genserver/core/watchdog.hpp>
 #include <genserver/sync/shared_thread.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -22,6 +28,23 @@
 
 namespace genserver {
 
+class ExitMessage;
+
+/// What happens when a server is killed whose handler does not return.
+enum class OnUnkillable {
+  report,  ///< It is reported, and its thread left to itself.
+  abort    ///< The process is aborted, after the report.
+};
+
+/// The choice of the whole process.
+inline std::atomic<OnUnkillable>& on_unkillable() noexcept {
+  static std::atomic<OnUnkillable> choice{OnUnkillable::report};  // relaxed: publishes nothing
+  return choice;
+}
+inline void set_on_unkillable(OnUnkillable choice) noexcept {
+  on_unkillable().store(choice, std::memory_order_relaxed);  // as above
+}
+
 /// Runs messages on a thread of its own, from the making of the State to its end.
 ///
 ///   starting ──▶ running ──▶ stopping ──▶ ended
@@ -29,8 +52,10 @@ namespace genserver {
 ///       └── the State's constructor throws ──▶ ended
 ///
 /// The end, in this order, so that the State's resources are free before anybody learns of it:
-/// the mailbox is closed; State::terminate; State's destructor; what is still queued is completed;
-/// a crash is reported; the end is published and who waits for it woken; the thread ends.
+/// the mailbox is closed; State::terminate; State's destructor; names are given back; what is still
+/// queued is completed; a crash is reported; the end is published, monitors and links are told, and
+/// who waits is woken; the thread ends. Who kills a server in the midst of the user's code does all
+/// that but the State's part, which is left to the thread.
 ///
 /// Threads: any, except for what is the runner's: who has the right to run the mailbox.
 class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore> {
@@ -41,6 +66,23 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   ///
   /// Blocks: until it has returned. Throws: StartFailed; what make() throws.
   void start(void (*make)(void* context), void* context);
+
+  /// Waits for its end. Returns false at the deadline.
+  ///
+  /// Throws: SelfWait, Deadlock, Exit.
+  bool wait(Deadline deadline, const CallSite& site);
+
+  /// It gets an exit signal: no further message is handled, a handler that waits in the library
+  /// leaves by Exit, and it ends with `reason`. Does not wait.
+  void exit(const ExitReason& reason) noexcept;
+  /// Ends it now, without terminate. A handler that runs is abandoned: everybody is told, and the
+  /// thread destroys State when the handler returns.
+  ///
+  /// Blocks: until the end is published, which no handler can hold up.
+  void kill() noexcept;
+  [[nodiscard]] bool is_killed() const noexcept {
+    return is_killed_.load(std::memory_order_relaxed);  // only a wish
+  }
 
   /// Asks it to end with `reason` when what was sent before has been handled. Does not wait.
   void request_stop(const ExitReason& reason) noexcept;
@@ -63,9 +105,16 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   [[nodiscard]] RequestBook& book() noexcept { return book_; }
 
   /// Handles no further message until resume(), or until it is asked to end. The runner's.
-  void suspend_here() noexcept { record().set_suspended(true); }
+  /// `resumes` is what resumes() said before: one that came since counts for more.
+  void suspend_here(std::uint32_t resumes) noexcept {
+    if (resumes == this->resumes()) record().set_suspended(true);
+  }
+  [[nodiscard]] std::uint32_t resumes() const noexcept {
+    return resumes_.load(std::memory_order_relaxed);  // a number that publishes nothing
+  }
   /// Handles messages again.
   void resume() noexcept {
+    resumes_.fetch_add(1, std::memory_order_relaxed);  // see resumes()
     record().set_suspended(false);
     parker().unpark();
   }
@@ -76,6 +125,17 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   // --- the runner's
 
+  /// The user's code begins. Everything the runner owns may be somebody else's before it ends.
+  void begin_handler() noexcept { custody_.begin(); }
+  /// It has ended. Returns false if the server was killed meanwhile: then the caller is gone.
+  ///
+  /// Blocks: then, until who killed it has finished.
+  bool end_handler() noexcept {
+    if (custody_.end()) [[likely]] return true;
+    end_.done().sleep(Deadline::never());  // he only runs the library's code, and destructors
+    return false;
+  }
+
   /// Ends the server after this message.
   void end_with(ExitReason reason) noexcept { ends_with_ = std::move(reason); }
   /// Queues a message to be run before all that is in the mailbox.
@@ -83,11 +143,26 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   /// Queues a call until its guard holds.
   void post_guarded(GuardedMessage& message) noexcept {
     guarded_.push_back(message);
-    record().meter().uncount_handled();
+    leave_unhandled();
   }
+  /// The message that runs is not handled after all: its caller has left, or it waits on.
+  void leave_unhandled() noexcept { is_handled_ = false; }
   /// Throws: SelfWait if there is no State yet, ServerGone if there is none any more.
   void check_state(const CallSite& site) const;
   virtual void* state() noexcept = 0;
+
+  /// Returns a message for the end of a server that this one is linked to, or null if State has no
+  /// handle_info(const ExitSignal&).
+  [[nodiscard]] virtual std::shared_ptr<ExitMessage> make_exit_message() = 0;
+  /// Whether exit signals of linked servers are messages.
+  [[nodiscard]] bool traps_exits() const noexcept {
+    return traps_exits_.load(std::memory_order_relaxed);  // a flag that publishes nothing
+  }
+  void trap_exits(bool traps) noexcept {
+    traps_exits_.store(traps, std::memory_order_relaxed);  // as above
+  }
+  /// The links of this server, by the other's pid; guarded by one mutex for all servers.
+  [[nodiscard]] std::map<Pid, std::shared_ptr<ExitWatcher>>& links() noexcept { return links_; }
 
   /// Names State's type: the address of something of which each type has its own.
   [[nodiscard]] virtual const void* state_type() const noexcept = 0;
@@ -106,9 +181,19 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     OneShot done{};
   };
 
+  // Wakes the runner, so that it sees the orders in its record.
+  struct WakeMessage final : Message {
+    WakeMessage() noexcept : Message{CallSite{}} {}
+    void run(void*) override {}
+    void refuse(const Refusal&) noexcept override {}
+  };
+
   struct StopMessage final : Message {
     explicit StopMessage(ServerCore& owner) noexcept : Message{CallSite{}}, server{owner} {}
-    void run(void*) override { server.end_with(reason); }
+    void run(void*) override {
+      server.leave_unhandled();
+      server.end_with(reason);
+    }
     void refuse(const Refusal&) noexcept override {}  // it ends for another reason
     ServerCore& server;
     ExitReason reason = ExitReason::normal();
@@ -139,11 +224,14 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   virtual void terminate_state(const ExitReason& reason) = 0;
   virtual void destroy_state() noexcept = 0;
 
+  template <class Cause>
+  bool wait(Deadline deadline, const CallSite& site, Cause&& cause);
   static void thread_main(void* start);
   void run(Start& start);
   bool make_state(Start& start);
   void fail_start(Start& start, std::exception_ptr error);
   Message* next();
+  void heed_orders() noexcept;
   void wait_for_resume() noexcept;
   void wait_for_news();
   void hand_over() noexcept;
@@ -154,6 +242,10 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   template <class Function>
   void attempt(Message& message, Function&& function);
   void finish() noexcept;
+  void abandon() noexcept;
+  void report_abandoned() noexcept;
+  void clean_up() noexcept;
+  ExitedServer as_exited() const { return {pid(), name(), end_.refusal().reason}; }
   void terminate() noexcept;
   void refuse_everything() noexcept;
   void set_reason(const ExitReason& reason) noexcept;
@@ -165,17 +257,30 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   // The runner's:
   MessageList continuations_{};
   GuardedCalls guarded_{};           // whose guard did not hold
+  bool is_handled_ = true;           // the message that runs; see leave_unhandled()
   Message* in_flight_ = nullptr;     // being run; refused if the server ends in it
   std::optional<ExitReason> ends_with_{};  // set: the server ends after this message
   CallSite end_site_{};              // where the message was sent that threw, and by whom
   std::uint32_t end_sender_ = 0;
   bool has_state_ = false;
+  ThreadRecord* own_thread_ = nullptr;  // from its start on
+  Start* starting_ = nullptr;        // while State is being made
+
+  Custody custody_{};                      // over all of these
+  std::atomic<bool> is_killed_{false};  // relaxed: see is_killed()
+  WakeMessage wake_message_{};
+
+  std::atomic<std::uint32_t> resumes_{0};  // relaxed: see resumes()
 
   StopMessage stop_message_{*this};
   // Relaxed: it only chooses who sends the message, and ends a suspension, which is woken for it.
   std::atomic<bool> is_stop_sent_{false};
 
+  std::atomic<bool> traps_exits_{false};                   // relaxed: see trap_exits()
+  std::map<Pid, std::shared_ptr<ExitWatcher>> links_{};  // see links()
+
   ServerEnd end_{};
+  bool is_abandoned_ = false;  // published with end_
 
   SharedThread thread_{};
 };
@@ -201,6 +306,25 @@ inline void ServerCore::start(void (*make)(void* context), void* context) {
   std::rethrow_exception(std::move(start.error));
 }
 
+inline void ServerCore::exit(const ExitReason& reason) noexcept {
+  record().set_exiting();
+  if (!interrupts().raise(reason)) return;
+  post(wake_message_);
+  parker().unpark();  // it may be suspended
+}
+
+inline void ServerCore::kill() noexcept {
+  is_killed_.store(true, std::memory_order_relaxed);  // see is_killed()
+  exit(ExitReason::killed());
+  if (is_self()) return;  // its handler goes on, and then it ends
+  // Who runs the server is about to see the order, or in the user's code. That, too, may come back
+  // by itself, if it waits in the library; so there is a moment's patience.
+  constexpr std::chrono::milliseconds moment{1};
+  while (!end_.done().sleep(Deadline::after(moment))) {
+    if (custody_.take()) return abandon();
+  }
+}
+
 inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
   if (is_stop_sent_.exchange(true, std::memory_order_relaxed)) return;  // see the member
   stop_message_.reason = reason;
@@ -209,17 +333,28 @@ inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
 }
 
 inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site) {
-  check_not_forked(site);
-  if (!end_.is_over()) {
-    if (is_self()) raise_self_wait("a server cannot wait for its own end", site);
-    CallerEdge edge{*this, WaitKind::stop, site};
-    edge.check();
-    request_stop(reason);
-    if (!await(end_.done(), WaitKind::stop, site, deadline)) return false;
-  }
+  if (!wait(deadline, site, [&] { request_stop(reason); })) return false;
   // A handler does not join: what the thread still does would be no edge of the wait graph.
   if (Running::now() == nullptr && deadline.is_never()) thread_.join();
   return true;
+}
+
+inline bool ServerCore::wait(Deadline deadline, const CallSite& site) {
+  return wait(deadline, site, [] {});
+}
+
+/// Waits for the end, which `cause()` brings about once it is clear that waiting is no deadlock.
+template <class Cause>
+bool ServerCore::wait(Deadline deadline, const CallSite& site, Cause&& cause) {
+  check_not_forked(site);
+  if (end_.done().is_set()) return true;
+  if (is_self()) raise_self_wait("a server cannot wait for its own end", site);
+  CallerEdge edge{*this, WaitKind::stop, site};
+  edge.check();
+  cause();
+  const Waited waited = await_interruptibly(end_.done(), WaitKind::stop, site, deadline);
+  if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+  return waited == Waited::done;
 }
 
 inline bool ServerCore::leave() noexcept {
@@ -230,9 +365,10 @@ inline bool ServerCore::leave() noexcept {
   try {
     if (!is_self() && stop(ExitReason::normal(), Deadline::never(), CallSite{})) {
       if (Running::now() != nullptr) thread_.detach();  // a handler has not joined it
-      return true;
+      return !is_abandoned_;
     }
   } catch (const Deadlock&) {  // reported; it ends by itself when the circle is gone
+  } catch (const Exit&) {      // the handler that is the owner has to end
   }
   request_stop(ExitReason::normal());
   thread_.detach();
@@ -250,6 +386,7 @@ inline Admission ServerCore::submit(Message& message, Deadline deadline, Request
       if (wait != nullptr) wait->end();  // the user's code may run now, and wait for others
       if (admission == Admission::full) admission = make_room(deadline, site);
       if (admission == Admission::accepted) continue;
+      if (admission == Admission::late && wait == nullptr) record().meter().count_refused();
       if (admission == Admission::gone) why = end_.refusal();
       message.refuse(why);
       return admission;
@@ -271,12 +408,17 @@ inline bool ServerCore::try_run_here(Message& message) {
 }
 
 inline void ServerCore::hand_over() noexcept {
+  if (custody_.is_lost()) {
+    if (mailbox().hand_over(true)) parker().unpark();
+    return;
+  }
   if (in_flight_ != nullptr && !ends_with_) {  // unwound, and with it the message's frame
     in_flight_ = nullptr;
     ends_with_ = ExitReason::killed();
   }
   const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty() ||
                             record().is_suspended();
+  if (own_thread_ != nullptr) record().set_runner(*own_thread_);
   if (mailbox().hand_over(needs_thread)) parker().unpark();
 }
 
@@ -295,12 +437,13 @@ inline void ServerCore::thread_main(void* argument) {
 inline void ServerCore::run(Start& start) {
   thread_.begin();
   name_this_thread(name());
-  record().set_runner(ThreadRecord::current());
+  own_thread_ = &ThreadRecord::current();
+  record().set_runner(*own_thread_);
   const RunningScope scope{*this};
   const LastGuard last{*this};
   if (make_state(start)) {
     const EndGuard end{*this};
-    while (!ends_with_) {
+    while (!ends_with_ && !custody_.is_lost()) {
       if (Message* const message = next()) {
         attempt(*message, [&] { message->run(state()); });
       }
@@ -312,22 +455,32 @@ inline void ServerCore::run(Start& start) {
 /// Makes the State and lets start() return. Returns false if there is none; then all is over.
 inline bool ServerCore::make_state(Start& start) {
   std::exception_ptr error;
+  starting_ = &start;
   try {
     const TurnGuard turn{record(), CallSite{}};
+    custody_.begin();
     start.make(start.context);
     has_state_ = true;
-    record().set_life(ServerRecord::Life::serving);
   } catch (ForcedUnwind&) {
-    fail_start(start, std::make_exception_ptr(
-                          StartFailed{"the thread of \"" + name() + "\" was ended as it started"}));
+    if (end_handler()) {
+      fail_start(start,
+                 std::make_exception_ptr(StartFailed{"the thread of \"" + name() +
+                                                     "\" was ended as it started"}));
+    }
     throw;
   } catch (...) {
     error = std::current_exception();
   }
+  if (!end_handler()) {  // killed: the starter has been told
+    if (!has_state_) clean_up();
+    return has_state_;
+  }
+  starting_ = nullptr;
   if (error) {
     fail_start(start, std::move(error));
     return false;
   }
+  record().set_life(ServerRecord::Life::serving);
   start.waiter.end();  // before the answer, as every edge
   start.done.set();
   return true;
@@ -343,7 +496,10 @@ inline void ServerCore::fail_start(Start& start, std::exception_ptr error) {
 
 /// Returns the next message, or null after a wait: then there may be other things to do.
 inline Message* ServerCore::next() {
-  if (record().is_suspended()) [[unlikely]] wait_for_resume();
+  if (record().has_orders()) [[unlikely]] {
+    heed_orders();
+    return nullptr;  // guarded calls first, if it was suspended
+  }
   if (Message* const message = continuations_.pop_front()) return message;
   timers().push_due(mailbox());
   if (Message* const message = mailbox().pop()) return message;
@@ -351,15 +507,21 @@ inline Message* ServerCore::next() {
   return nullptr;
 }
 
+inline void ServerCore::heed_orders() noexcept {
+  if (!interrupts().is_raised() && record().is_suspended()) wait_for_resume();
+  if (interrupts().is_raised()) end_with(interrupts().reason().value());
+}
+
 /// Keeps the right to run meanwhile, so that nobody else handles a call.
 inline void ServerCore::wait_for_resume() noexcept {
   record().set_runner(ThreadRecord::current());
-  // Ends by resume(), also that in request_stop().
-  // The loads are relaxed: what resume() and request_stop() set comes with the unpark().
-  while (record().is_suspended() && !is_stop_sent_.load(std::memory_order_relaxed)) {
+  // The loads are relaxed: what resume(), request_stop() and exit() set comes with the unpark().
+  while (record().is_suspended() && !is_stop_sent_.load(std::memory_order_relaxed) &&
+         !interrupts().is_raised()) {
     parker().park(Deadline::never());
   }
   record().set_suspended(false);
+  record().meter().measure_next();
 }
 
 inline void ServerCore::wait_for_news() {
@@ -387,21 +549,30 @@ void ServerCore::attempt(Message& message, Function&& function) {
   const ServerMeter::Measured measured = meter.begin(message);
   const std::uint64_t traced = record().is_traced() ? trace_received(message) : 0;
   in_flight_ = &message;
+  is_handled_ = true;
+  bool is_gone = false;
   std::exception_ptr error;
+  std::optional<ExitReason> exits;
   try {
     const TurnGuard turn{record(), site, sender};
     error = capture(
         [&] {
           function();
-          in_flight_ = nullptr;
+          is_gone = true;
         },
         false);
   } catch (const Exit& exit) {
-    end_with(exit.reason);
+    exits = exit.reason;
   }
-  meter.end(measured);
-  meter.count_handled();
+  const bool is_ours = end_handler();
+  if (is_gone) in_flight_ = nullptr;
+  if (!is_ours) return;
+  if (is_handled_) {
+    meter.end(measured);
+    meter.count_handled();
+  }
   if (traced != 0) trace_handled(site, sender, traced, error != nullptr);
+  if (exits) end_with(*exits);
   if (!error) return;
   end_site_ = site;
   end_sender_ = sender;
@@ -427,37 +598,102 @@ inline void ServerCore::trace_handled(const CallSite& site, std::uint32_t sender
 
 /// Tries a call that waits for its guard; returns false if it has to wait on.
 inline bool ServerCore::retry(GuardedMessage& message) {
-  if (ends_with_ || !continuations_.is_empty() || record().is_suspended()) return false;
+  if (ends_with_ || custody_.is_lost()) return false;
+  if (!continuations_.is_empty() || record().has_orders()) return false;
   bool has_run = false;
-  attempt(message, [&] { has_run = message.try_run(state()); });
-  if (!has_run && !ends_with_) record().meter().uncount_handled();
+  attempt(message, [&] {
+    has_run = message.try_run(state());
+    if (!has_run) leave_unhandled();
+  });
   return has_run || ends_with_;  // what ends the server is not tried again, but refused
 }
 
 inline void ServerCore::finish() noexcept {
+  if (!end_handler()) return clean_up();  // unwound, or killed, in the user's code
+  interrupts().mask();
   const TurnGuard turn{record(), CallSite{}};
   record().set_life(ServerRecord::Life::stopping);
+  record().set_suspended(false);
+  if (is_killed()) ends_with_ = ExitReason::killed();
   set_reason(ends_with_ ? *ends_with_ : ExitReason::killed());
   mailbox().close();
   const bool had_state = has_state_;
-  if (had_state) terminate();
+  if (had_state && !is_killed()) terminate();
+  if (!end_handler()) return clean_up();
   has_state_ = false;
-  if (had_state) destroy_state();
+  if (had_state) {
+    custody_.begin();
+    destroy_state();
+    if (!end_handler()) return clean_up();
+  }
+  end_.holders().tell(as_exited());
   refuse_everything();
   if (had_state) report_end();  // else the starter gets the exception
+  if (record().is_traced()) Tracer::instance().set(*this, nullptr);
   record().set_over();
-  end_.publish();
+  end_.publish(as_exited());
+}
+
+/// Does all of finish() that does not need the thread, while that is in the user's code.
+inline void ServerCore::abandon() noexcept {
+  is_abandoned_ = true;
+  thread_.detach();  // nobody can wait for it; before anybody is told, and tries
+  record().set_life(ServerRecord::Life::abandoned);
+  set_reason(ExitReason::killed());
+  mailbox().close();
+  const Refusal refusal = end_.refusal();
+  end_.holders().tell(as_exited());
+  if (in_flight_ != nullptr && !in_flight_->abandon(refusal)) in_flight_ = nullptr;
+  guarded_.refuse_all(refusal);
+  timers().close();
+  while (Message* const message = mailbox().pop()) message->refuse(refusal);
+  book_.refuse_all();
+  if (starting_ != nullptr) {
+    starting_->error = std::make_exception_ptr(
+        StartFailed{"server \"" + name() + "\" was killed as it started"});
+    starting_->waiter.end();  // before the answer, as every edge
+    starting_->done.set();
+  }
+  report_abandoned();
+  if (on_unkillable().load(std::memory_order_relaxed) == OnUnkillable::abort) std::abort();
+  record().set_over();
+  end_.publish(as_exited());
+}
+
+/// The rest, when the handler of a killed server has returned at last.
+inline void ServerCore::clean_up() noexcept {
+  if (std::exchange(has_state_, false)) destroy_state();
+  if (Message* const message = std::exchange(in_flight_, nullptr)) message->refuse(end_.refusal());
+  continuations_.refuse_all(end_.refusal());
+  record().set_life(ServerRecord::Life::gone);
+}
+
+inline void ServerCore::report_abandoned() noexcept {
+  try {
+    Report report;
+    report.kind = Report::Kind::abandoned;
+    report.server = name();
+    report.pid = pid();
+    report.site = record().message_site();
+    std::tie(report.client, report.client_pid) =
+        Directory::instance().find(record().message_sender());
+    report.stacks.push_back({name(), pid(), record().runner_stack()});
+    report.outcome = "killed: its callers were told, its thread ends when the handler returns";
+    deliver(report);
+  } catch (...) {  // out of memory: the snapshot still tells
+  }
 }
 
 inline void ServerCore::terminate() noexcept {
   const ExitReason reason = end_.refusal().reason;
   std::exception_ptr error;
+  custody_.begin();
   try {
     error = capture([&] { terminate_state(reason); }, false);
   } catch (const Exit& exit) {
-    set_reason(exit.reason);
+    if (end_handler()) set_reason(exit.reason);
   }
-  if (error) set_reason(ExitReason::exception(std::move(error)));
+  if (error && end_handler()) set_reason(ExitReason::exception(std::move(error)));
 }
 
 inline void ServerCore::refuse_everything() noexcept {
@@ -479,7 +715,8 @@ inline void ServerCore::report_end() noexcept {
   const ExitReason reason = end_.refusal().reason;
   try {
     report_refused(CallSite{});
-    if (!reason.is_abnormal()) return;
+    // What ended it by a signal has been reported where it began.
+    if (!reason.is_abnormal() || reason == interrupts().reason()) return;
     Report report;
     report.kind = Report::Kind::crash;
     report.server = name();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// How a server ends: why, when it is over, and what comes last.
+// How a server ends: why, when it is over, who is told, and what comes last.
 #pragma once
 
 #include <genserver/base/exit_reason.hpp>
 #include <genserver/base/message.hpp>
+#include <genserver/core/exit_watchers.hpp>
 #include <genserver/sync/one_shot.hpp>
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 
@@ -13,7 +15,7 @@ namespace genserver {
 
 /// The end of one server, as others may ask about it.
 ///
-/// Threads: any, but set_reason(), publish() and do_last() are for the server's thread.
+/// Threads: any, but set_reason(), publish() and do_last() are for who ends the server.
 class ServerEnd {
  public:
   /// Says why the server is ending; again, if its end goes wrong.
@@ -22,11 +24,22 @@ class ServerEnd {
     reason_ = reason;
   }
 
-  /// Says that everything is over but the thread itself.
-  void publish() noexcept { done_.set(); }
-  [[nodiscard]] bool is_over() const noexcept { return done_.is_set(); }
-  /// For who waits.
+  /// Says that everything is over but the thread itself, and tells the watchers; then it is done.
+  void publish(const ExitedServer& server) noexcept {
+    is_over_.store(true, std::memory_order_release);  // P1
+    watchers_.tell(server);
+    done_.set();
+  }
+  [[nodiscard]] bool is_over() const noexcept {
+    return is_over_.load(std::memory_order_acquire);  // P1
+  }
+  /// For who waits until the watchers have been told, too.
   [[nodiscard]] OneShot& done() noexcept { return done_; }
+
+  /// Those who give something back before anyone learns of the end: names, above all.
+  [[nodiscard]] ExitWatchers& holders() noexcept { return holders_; }
+  /// Those who learn of the end.
+  [[nodiscard]] ExitWatchers& watchers() noexcept { return watchers_; }
 
   /// Returns the reason, once it is over.
   [[nodiscard]] std::optional<ExitReason> reason() const {
@@ -69,6 +82,10 @@ class ServerEnd {
   Last last_{};
   bool is_last_done_ = false;
 
+  //   P1  publish(): release ──▶ is_over(): acquire      the State is gone, the reason stays
+  std::atomic<bool> is_over_{false};
+  ExitWatchers holders_{};
+  ExitWatchers watchers_{};
   OneShot done_{};
 };
 

@@ -17,7 +17,7 @@ namespace genserver {
 /// How often something happened since the server was started.
 struct ServerCounts {
   std::uint64_t handled = 0;     ///< Handlers that were run, however they ended.
-  std::uint64_t exceptions = 0;  ///< Handlers that threw.
+  std::uint64_t exceptions = 0;  ///< Handlers, guards and terminate that threw.
   std::uint64_t timed_out = 0;   ///< Calls whose caller left before the answer.
   std::uint64_t refused = 0;     ///< Requests that a full mailbox did not take.
   std::uint64_t dropped = 0;     ///< Requests that a full mailbox gave up for newer ones.
@@ -26,12 +26,12 @@ struct ServerCounts {
 /// Counts what a server does, always, and measures how long it takes, for some.
 ///
 /// Reading a clock costs more than a short handler. So of messages that are handled in less than
-/// 6 us only as many are measured as keeps the cost below one percent or so, one in 64 at least,
-/// and each stands for those since the last one; of longer ones, each. A message that finds the
-/// server asleep always brings its time of sending along, others once in 64.
+/// 6 us only as many are measured as keeps the cost below one percent or so, one in 64 at least, at
+/// random, and each stands for as many as there are between two on average. A message that finds
+/// the server asleep always brings its time of sending along, others once in 64, at random.
 ///
 /// Everything is relaxed: numbers that publish nothing. What only the runner changes, it changes
-/// by a load and a store.
+/// by a load and a store; a measure_next() that falls between the two is lost, and does no harm.
 ///
 /// Threads: begin(), end(), count_handled() and count_exception() who runs the server; others any.
 class ServerMeter {
@@ -50,7 +50,8 @@ class ServerMeter {
   /// A message is about to be handled. Cost: a load and a store, but for the few.
   Measured begin(Message& message) noexcept {
     const std::uint32_t left = countdown_.load(std::memory_order_relaxed);
-    if (left > 1 && message.link().sent_for == 0) [[likely]] {
+    // From 2 on, and without the bit.
+    if (left - 2 < out_of_turn - 2 && message.link().sent_for == 0) [[likely]] {
       countdown_.store(left - 1, std::memory_order_relaxed);
       return {};
     }
@@ -59,12 +60,10 @@ class ServerMeter {
   void end(const Measured& message) noexcept {
     if (message.weight != 0) [[unlikely]] end_measured(message);
   }
-  /// Something has just taken long, so the next message is measured, whatever came before.
-  void measure_next() noexcept { countdown_.store(0, std::memory_order_relaxed); }
+  /// Something has just taken long, so the clock is read for the next message, out of turn.
+  void measure_next() noexcept { countdown_.fetch_or(out_of_turn, std::memory_order_relaxed); }
 
   void count_handled() noexcept { add_alone(handled_, 1); }
-  /// It was not handled after all, but has to wait on.
-  void uncount_handled() noexcept { add_alone(handled_, ~std::uint64_t{0}); }
   void count_exception() noexcept { add_alone(exceptions_, 1); }
   void count_timed_out() noexcept { timed_out_.fetch_add(1, std::memory_order_relaxed); }
   void count_refused() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
@@ -92,7 +91,17 @@ class ServerMeter {
   using Count = std::atomic<std::uint64_t>;
 
   static constexpr std::uint32_t one_in = 64;
+  static constexpr std::uint32_t out_of_turn = std::uint32_t{1} << 31;  // a bit of countdown_
   static constexpr std::uint64_t stamp_bits = (std::uint64_t{1} << 56) - 1;
+
+  /// Returns a number below 65536. Fixed intervals would fall in step with what is measured.
+  ///
+  /// Source: the constants of Numerical Recipes' quick generator.
+  static std::uint32_t random() noexcept {
+    static constinit thread_local std::uint32_t last = 1;
+    last = last * 1664525U + 1013904223U;
+    return last >> 16;
+  }
 
   class SharedHistogram {
    public:
@@ -121,8 +130,8 @@ class ServerMeter {
   Measured begin_measured(Message& message, std::uint32_t left) noexcept;
   void end_measured(const Measured& message) noexcept;
 
-  std::atomic<std::uint32_t> countdown_{0};  // messages until one is measured; 0: out of turn
-  std::uint32_t interval_ = 1;               // the runner's: what the countdown began with
+  std::atomic<std::uint32_t> countdown_{1};  // messages until one is measured, and out_of_turn
+  std::uint32_t interval_ = 1;               // the runner's: its mean
   Count handled_{0};
   Count exceptions_{0};
   Count timed_out_{0};
@@ -140,7 +149,8 @@ inline void ServerMeter::reset() noexcept {
   }
   waiting_.reset();
   handling_.reset();
-  measure_next();
+  interval_ = 1;
+  countdown_.store(1, std::memory_order_relaxed);
   const Clock::time_point now = Clock::now();
   store(started_, now);
   store(began_, now);
@@ -152,12 +162,14 @@ inline ServerMeter::Measured ServerMeter::begin_measured(Message& message,
   store(began_, now);
   if (const std::uint32_t weight = message.link().sent_for; weight != 0) {
     waiting_.add(now - sent_at(message, now), weight);
+    message.link().sent_for = 0;  // once, though it may be tried again
   }
+  left &= ~out_of_turn;
   if (left > 1) {
     countdown_.store(left - 1, std::memory_order_relaxed);
     return {};
   }
-  return {now, left == 0 ? 1 : interval_};
+  return {now, interval_};
 }
 
 inline void ServerMeter::end_measured(const Measured& message) noexcept {
@@ -167,12 +179,11 @@ inline void ServerMeter::end_measured(const Measured& message) noexcept {
   const auto fitting = long_enough / std::max<std::chrono::nanoseconds::rep>(length.count(), 1);
   interval_ = static_cast<std::uint32_t>(
       std::clamp<std::chrono::nanoseconds::rep>(fitting, 1, one_in));
-  countdown_.store(interval_, std::memory_order_relaxed);
+  countdown_.store(1 + random() % (2 * interval_ - 1), std::memory_order_relaxed);
 }
 
 inline void ServerMeter::stamp(Message& message, bool is_server_asleep) noexcept {
-  static constinit thread_local std::uint32_t sent = 0;
-  const bool is_its_turn = ++sent % one_in == 0;
+  const bool is_its_turn = random() % one_in == 0;
   if (is_server_asleep || is_its_turn) [[unlikely]] {
     stamp(message, is_server_asleep ? 1 : one_in);
   }

@@ -70,7 +70,7 @@ class ServerRecord {
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
 
   /// How far the server's life is.
-  enum class Life { starting, serving, stopping };
+  enum class Life { starting, serving, stopping, abandoned, gone };
 
   /// The calling thread begins or ends to run a message from `site`, sent by the server with these
   /// lowest bits of its pid, if any. Only who runs the server calls them. Cost: a few plain stores.
@@ -91,12 +91,13 @@ class ServerRecord {
   // Relaxed, the next three: flags that publish nothing.
   [[nodiscard]] Life life() const noexcept { return life_.load(std::memory_order_relaxed); }
   void set_life(Life life) noexcept { life_.store(life, std::memory_order_relaxed); }
-  [[nodiscard]] bool is_suspended() const noexcept {
-    return is_suspended_.load(std::memory_order_relaxed);
-  }
-  void set_suspended(bool is_so) noexcept {
-    is_suspended_.store(is_so, std::memory_order_relaxed);
-  }
+  [[nodiscard]] bool is_suspended() const noexcept { return (orders() & suspended) != 0; }
+  void set_suspended(bool is_so) noexcept { set_order(suspended, is_so); }
+  /// An exit signal has come: no further message is to be handled.
+  void set_exiting() noexcept { set_order(exiting, true); }
+  /// Returns whether there is anything to be heeded before the next message.
+  [[nodiscard]] bool has_orders() const noexcept { return orders() != 0; }
+  void clear_orders() noexcept { orders_.store(0, std::memory_order_relaxed); }
   /// Returns whether somebody wants to know of each message.
   [[nodiscard]] bool is_traced() const noexcept {
     return is_traced_.load(std::memory_order_relaxed);
@@ -105,7 +106,8 @@ class ServerRecord {
 
   /// Says since when the edge of the wait graph is there. Threads: who waits.
   void set_wait_since(std::chrono::steady_clock::time_point since) noexcept {
-    wait_since_.store(since.time_since_epoch().count(), std::memory_order_release);  // as wait_kind_
+    const auto ticks = since.time_since_epoch().count();
+    wait_since_.store(ticks, std::memory_order_release);  // as wait_kind_
   }
 
   /// The server's end is over: nobody waits for it any more, even if he does not know yet.
@@ -117,9 +119,11 @@ class ServerRecord {
 
   /// Says that the calling thread runs this server from now on.
   void set_runner(ThreadRecord& thread) noexcept;
+  /// Says that no thread runs it yet.
+  void clear_runner() noexcept { runner_.store(nullptr, std::memory_order_relaxed); }
   /// Returns the stack of the thread that runs this server. Blocks: up to a second.
   [[nodiscard]] StackTrace runner_stack() const { return symbolize(runner_addresses()); }
-  /// The same without names, which take longer to find than the stack to take.
+  /// The same without names, which take longer to find than the stack to take. Blocks: as above.
   [[nodiscard]] RawStack runner_addresses() const;
 
   /// Calls `use(const ServerIdentity&)` under the record's lock, unless the server is gone.
@@ -135,9 +139,23 @@ class ServerRecord {
   friend class Waiting;
   friend struct WaitToken;
 
+  static constexpr std::uint32_t suspended = 1;
+  static constexpr std::uint32_t exiting = 2;
+
+  [[nodiscard]] std::uint32_t orders() const noexcept {
+    return orders_.load(std::memory_order_relaxed);
+  }
+  void set_order(std::uint32_t order, bool is_so) noexcept {
+    if (is_so) {
+      orders_.fetch_or(order, std::memory_order_relaxed);
+    } else {
+      orders_.fetch_and(~order, std::memory_order_relaxed);
+    }
+  }
+
   const std::uint32_t index_;
 
-  //   P1  begin_message(), end_message(): release ──▶ turn(): acquire      the message's site and sender
+  //   P1  begin_message(), end_message(): release ──▶ turn(): acquire      site and sender
   std::atomic<std::uint64_t> turn_{0};
   SharedCallSite message_site_{};
   std::atomic<std::uint32_t> message_sender_{0};  // P1
@@ -152,7 +170,7 @@ class ServerRecord {
   std::atomic<bool> is_over_{false};
 
   std::atomic<Life> life_{Life::starting};
-  std::atomic<bool> is_suspended_{false};
+  std::atomic<std::uint32_t> orders_{0};  // bits: suspended, exiting
   std::atomic<bool> is_traced_{false};
   ServerMeter meter_{};
 

@@ -19,6 +19,8 @@
 
 namespace genserver {
 
+class Monitor;
+
 /// Names a server with this State, and sends to it.
 ///
 /// What is sent is a *handler*, a closure that takes `State&` or nothing, or a *message*, any
@@ -190,6 +192,38 @@ class ServerRef : public AnyRef {
     requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
   void continue_with(Handler handler, CallSite site = CallSite::here()) const;
 
+  // --- watch other servers; defined in otp/monitor.hpp and otp/link.hpp
+
+  /// Runs `on_down(state, down)` on this server when `target` has ended: exactly once, after all
+  /// that `target` has sent to this server. If `target` has ended before, at once, with the reason
+  /// `no_server`. Without `on_down`, the State's handle_info(const Down&) is called.
+  ///
+  /// Dropping the Monitor leaves it in force.
+  ///
+  /// Throws: ServerGone if this server has ended.
+  /// Cost:   three allocations, and none later.
+  /// Erlang: erlang:monitor/2.
+  template <class OnDown>
+  Monitor monitor(const AnyRef& target, OnDown on_down, CallSite site = CallSite::here()) const;
+  Monitor monitor(const AnyRef& target, CallSite site = CallSite::here()) const;
+
+  /// Links this server and `peer`: if one of them ends with any reason but normal, the other gets
+  /// an exit signal with that reason. There is at most one link between two servers. A link to one
+  /// that has ended is a signal with the reason `no_server`.
+  ///
+  /// Throws: ServerGone if this server has ended.
+  /// Erlang: link/1.
+  void link(const AnyRef& peer, CallSite site = CallSite::here()) const;
+  /// Takes the link away, from whichever side. No signal comes from it afterwards.
+  ///
+  /// Erlang: unlink/1.
+  void unlink(const AnyRef& peer) const;
+  /// Whether the ends of linked servers, also normal ones, come as messages to State's
+  /// handle_info(const ExitSignal&), instead of ending this server.
+  ///
+  /// Erlang: process_flag(trap_exit, Boolean).
+  void trap_exits(bool traps) const;
+
   // --- for maintenance
 
   /// Lets the server handle no further message until resume(): what was sent before is still
@@ -198,15 +232,19 @@ class ServerRef : public AnyRef {
   ///
   /// Blocks: until what was sent before has been handled; in its own handlers it takes effect after
   ///         the handler.
-  /// Throws: ServerGone; Deadlock.
+  /// Throws: ServerGone; Deadlock; SelfWait in State's constructor.
   /// Erlang: sys:suspend/1.
   void suspend(CallSite site = CallSite::here()) const {
     ServerCore& server = core();
+    server.check_not_forked(site);
     if (server.record().is_suspended()) return;
-    call([&server] { server.suspend_here(); }, site);
+    call([&server, resumes = server.resumes()] { server.suspend_here(resumes); }, site);
   }
-  /// Lets a suspended server go on. Erlang: sys:resume/1.
-  void resume() const { core().resume(); }
+  /// Lets a suspended server go on, and one that is about to be suspended. Erlang: sys:resume/1.
+  void resume(CallSite site = CallSite::here()) const {
+    core().check_not_forked(site);
+    core().resume();
+  }
 
  protected:
   explicit ServerRef(std::shared_ptr<Server<State>> server) noexcept
@@ -235,7 +273,7 @@ class ServerRef : public AnyRef {
   template <class R, class Handler>
   R call_self_deferred(Handler& handler, const CallSite& site) const;
   template <class Frame>
-  typename Frame::Result exchange(Frame& frame, bool may_run_here) const;
+  typename Frame::Result exchange(Frame& frame, GuardedMessage* guarded, bool may_run_here) const;
   template <class R, Answer answer, class Handler>
   R ask(Handler&& handler, Deadline deadline, const CallSite& site) const;
   template <class R, Answer answer, class Handler>
@@ -264,6 +302,15 @@ class Nesting {
   Nesting(const Nesting&) = delete;
   Nesting& operator=(const Nesting&) = delete;
 };
+
+/// A temporary handler goes to the server for the time that it runs; what the caller keeps using
+/// stays where it is.
+template <class Handler>
+inline constexpr HandlerIs who_keeps =
+    !std::is_reference_v<Handler> && !std::is_const_v<Handler> &&
+            std::is_move_constructible_v<Handler>
+        ? HandlerIs::given
+        : HandlerIs::lent;
 
 template <class R>
 constexpr void check_result() noexcept {
@@ -295,15 +342,17 @@ auto ServerRef<State>::call(Handler&& handler, CallSite site) const -> CallResul
     return call(std::move(message), site);
   } else {
     if (server.is_self()) return call_self(handler, site);
-    CallMessage<State, H> frame{handler, site};
-    return exchange(frame, server.options().run_calls == RunCalls::on_caller_when_idle);
+    CallMessage<State, H, detail::who_keeps<Handler>> frame{handler, site};
+    return exchange(frame, nullptr,
+                    server.options().run_calls == RunCalls::on_caller_when_idle);
   }
 }
 
 /// Sends a call that lives in this frame, or runs it here, and waits.
 template <class State>
 template <class Frame>
-typename Frame::Result ServerRef<State>::exchange(Frame& frame, bool may_run_here) const {
+typename Frame::Result ServerRef<State>::exchange(Frame& frame, GuardedMessage* guarded,
+                                                  bool may_run_here) const {
   // Held, since the handler may drop what this call was made through.
   const std::shared_ptr<ServerCore> held = shared_core();
   ServerCore& server = *held;
@@ -312,10 +361,14 @@ typename Frame::Result ServerRef<State>::exchange(Frame& frame, bool may_run_her
     CallerEdge edge{server, WaitKind::call, site};
     edge.check();
     frame.set_waiter(edge.token());
-    if (!(may_run_here && server.try_run_here(frame)) && !server.post(frame)) {
-      server.raise(server.end().refusal(), WaitKind::call, site);
+    if (may_run_here && server.try_run_here(frame)) {
+      server.await(frame.done(), WaitKind::call, site, Deadline::never());
+    } else if (Running::now() != nullptr) {
+      send_revocably(server, frame, guarded);
+    } else {
+      if (!server.post(frame)) server.raise(server.end().refusal(), WaitKind::call, site);
+      server.await(frame.done(), WaitKind::call, site, Deadline::never());
     }
-    server.await(frame.done(), WaitKind::call, site, Deadline::never());
   }
   if (frame.outcome().is_refusal()) {
     server.raise(frame.outcome().refusal(), WaitKind::call, site);
@@ -366,8 +419,13 @@ R ServerRef<State>::ask(Handler&& handler, Deadline deadline, const CallSite& si
   if (core().submit(*message, deadline, &wait) == Admission::late) {
     request->raise_timeout(CallPhase::not_sent);
   }
-  if (!wait.until(deadline)) {
-    if (const auto phase = request->give_up()) request->raise_timeout(*phase);
+  switch (wait.until(deadline)) {
+    case Waited::done: break;
+    case Waited::late:
+      if (const auto phase = request->give_up()) request->raise_timeout(*phase);
+      break;
+    case Waited::interrupted:
+      if (request->give_up()) Running::now()->server.interrupts().check();
   }
   return request->take(WaitKind::call, site);
 }
@@ -385,7 +443,9 @@ R ServerRef<State>::call(Handler handler, CallSite site) const {
   using Sent = RequestMessage<State, R, Handler, Answer::deferred>;
   auto* const message = new Sent{request, std::move(handler), site};
   if (!server.post(*message)) message->refuse(server.end().refusal());
-  wait.until(Deadline::never());
+  if (wait.until(Deadline::never()) == Waited::interrupted && request->leave_when_allowed()) {
+    Running::now()->server.interrupts().check();
+  }
   return request->take(WaitKind::call, site);
 }
 
@@ -420,8 +480,9 @@ auto ServerRef<State>::call_when(Guard&& guard, Handler&& handler, CallSite site
     }
     return call_self(handler, site);
   }
-  GuardedCall<State, std::remove_reference_t<Guard>, H> frame{guard, handler, site};
-  return exchange(frame, false);
+  GuardedCall<State, std::remove_reference_t<Guard>, H, detail::who_keeps<Handler>> frame{
+      guard, handler, site};
+  return exchange(frame, &frame, false);
 }
 
 template <class State>
@@ -489,7 +550,9 @@ void ServerRef<State>::continue_with(Handler handler, CallSite site) const {
     server.raise_self_wait("continue_with is for the server's own handlers", site);
   }
   if (server.is_closed()) server.raise(server.end().refusal(), WaitKind::call, site);
-  server.post_first(*new CastMessage<State, Handler>{std::move(handler), site});
+  auto* const message = new CastMessage<State, Handler>{std::move(handler), site};
+  if (Tracer::is_sink_running()) Tracer::hide(*message);
+  server.post_first(*message);
 }
 
 }  // namespace genserver

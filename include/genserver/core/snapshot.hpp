@@ -7,6 +7,7 @@
 #include <genserver/base/report.hpp>
 #include <genserver/core/directory.hpp>
 #include <genserver/core/wait_graph.hpp>
+#include <genserver/sync/platform/process.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -27,7 +28,8 @@ struct ServerSnapshot {
     running,    ///< A handler runs.
     waiting,    ///< A handler runs, and waits for another server: `waits_for`.
     suspended,  ///< It keeps messages until it is resumed.
-    stopping    ///< It takes no more messages: terminate, or State's destructor, runs.
+    stopping,   ///< It takes no more messages: terminate, or State's destructor, runs.
+    abandoned   ///< It was killed, and has ended for all others, but its handler still runs.
   };
 
   /// A message that is being handled.
@@ -60,8 +62,8 @@ struct ServerSnapshot {
 
 /// Returns the activity as a word.
 constexpr const char* to_string(ServerSnapshot::Activity activity) noexcept {
-  constexpr const char* words[] = {"starting", "idle",      "running",
-                                   "waiting",  "suspended", "stopping"};
+  constexpr const char* words[] = {"starting",  "idle",     "running",  "waiting",
+                                   "suspended", "stopping", "abandoned"};
   return words[static_cast<std::size_t>(activity)];
 }
 
@@ -79,11 +81,14 @@ struct Snapshot {
 /// Whether a snapshot shows what the servers' threads are doing.
 enum class Stacks { none, all };
 
-/// Looks at every live server, without disturbing any.
+/// Looks at every live server, without disturbing any; but a stack of one that runs is taken by a
+/// signal, as backtrace.hpp tells.
 ///
 /// Blocks:  never for a server; up to a second for each stack that is hard to get.
 /// Threads: any, handlers included.
-/// Cost:    microseconds for a server; with stacks 0.1 ms more, and some more the first time.
+/// Throws:  Forked.
+/// Cost:    microseconds for a server, and as many for each record if it handles what another
+///          server sent; with stacks 0.1 ms more, and some more the first time.
 /// Erlang:  erlang:processes/0, erlang:process_info/1, sys:get_status/1.
 Snapshot snapshot(Stacks stacks = Stacks::none);
 
@@ -95,6 +100,8 @@ inline ServerSnapshot::Activity activity_of(const ServerRecord& record, bool is_
   switch (record.life()) {
     case ServerRecord::Life::starting: return is_waiting ? Activity::waiting : Activity::starting;
     case ServerRecord::Life::stopping: return Activity::stopping;
+    case ServerRecord::Life::abandoned: return Activity::abandoned;
+    case ServerRecord::Life::gone:
     case ServerRecord::Life::serving: break;
   }
   if (is_waiting) return Activity::waiting;
@@ -120,17 +127,22 @@ inline std::optional<ServerSnapshot::CurrentMessage> message_of(ServerRecord& re
 inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record) {
   ServerSnapshot server;
   const auto now = ServerMeter::Clock::now();
+  bool is_at_rest = false;
   const bool is_there = record.with_identity([&](const ServerIdentity& identity) {
     server.name = identity.name;
     server.pid = identity.pid;
     server.mailbox_size = identity.mailbox->size();
     server.mailbox_capacity = identity.mailbox->capacity();
     server.mailbox_high_water = identity.mailbox->high_water();
+    is_at_rest = identity.mailbox->is_idle();
   });
-  if (!is_there || record.is_over()) return std::nullopt;
+  const bool is_abandoned = record.life() == ServerRecord::Life::abandoned;
+  if (!is_there || (record.is_over() && !is_abandoned)) return std::nullopt;
   server.message = message_of(record);
   server.waits_for = Waiting::current(record);
-  server.activity = activity_of(record, server.message.has_value(), server.waits_for.has_value());
+  // Between two messages it runs, too.
+  const bool is_running = server.message || (!is_at_rest && !record.is_suspended());
+  server.activity = activity_of(record, is_running, server.waits_for.has_value());
   record.with_long_waits([&](const std::vector<LongWait*>& long_waits) {
     for (const LongWait* const wait : long_waits) {
       server.callers.push_back(wait->caller);
@@ -138,17 +150,22 @@ inline std::optional<ServerSnapshot> snapshot_of(ServerRecord& record) {
     }
   });
   ServerMeter& meter = record.meter();
-  server.age = now - meter.started();
+  const std::chrono::nanoseconds age = now - meter.started();
+  server.age = std::max(std::chrono::nanoseconds{0}, age);
   server.counts = meter.counts();
   server.waiting = meter.waiting();
   server.handling = meter.handling();
   meter.measure_next();  // so that the next snapshot's age is a better one
-  return server;
+  bool is_same = false;  // else the record has gone to another server meanwhile
+  record.with_identity(
+      [&](const ServerIdentity& identity) { is_same = identity.pid == server.pid; });
+  return is_same ? std::optional{std::move(server)} : std::nullopt;
 }
 
 }  // namespace detail
 
 inline Snapshot snapshot(Stacks stacks) {
+  if (is_forked_child()) throw Forked{"a snapshot was asked for in a child made by fork()"};
   Snapshot all;
   std::vector<RawStack> addresses;  // named only when all are taken: that takes far longer
   Directory::instance().for_each([&](ServerRecord& record) {
@@ -168,7 +185,7 @@ inline Snapshot snapshot(Stacks stacks) {
 inline std::optional<std::size_t> Snapshot::find(Pid pid) const {
   const auto found =
       std::lower_bound(servers.begin(), servers.end(), pid,
-                       [](const ServerSnapshot& server, Pid wanted) { return server.pid < wanted; });
+                       [](const ServerSnapshot& other, Pid sought) { return other.pid < sought; });
   if (found == servers.end() || found->pid != pid) return std::nullopt;
   return static_cast<std::size_t>(found - servers.begin());
 }

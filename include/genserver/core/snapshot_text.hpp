@@ -150,7 +150,11 @@ inline std::string quoted(std::string_view text) {
   std::string quoted = "\"";
   for (const char sign : text) {
     if (sign == '"' || sign == '\\') quoted += '\\';
-    quoted += sign == '\n' ? std::string{"\\n"} : std::string(1, sign);
+    if (sign == '\n') {
+      quoted += "\\n";
+    } else {
+      quoted += static_cast<unsigned char>(sign) < ' ' ? ' ' : sign;
+    }
   }
   return quoted + '"';
 }
@@ -193,7 +197,7 @@ inline std::string to_dot(const Snapshot& snapshot) {
     const auto& edge = snapshot.servers[index].waits_for;
     if (!edge) continue;
     const std::string label = fmt::format("{} at {}", to_string(edge->kind), to_string(edge->site));
-    text += fmt::format("  {} -> {} [label={}{}]\n", edge->waiter_pid.value(),
+    text += fmt::format("  {} -> {} [label={}{}]\n", snapshot.servers[index].pid.value(),
                         edge->target_pid.value(), detail::quoted(label), color(index));
   }
   return text + "}\n";

@@ -24,7 +24,7 @@
 
 namespace genserver {
 
-/// What is kept of a TraceEvent: 64 bytes on common machines.
+/// What is kept of a TraceEvent: 72 bytes on common machines.
 struct TraceEntry {
   std::chrono::nanoseconds time{};  // since the recorder was made
   Pid server{};

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -40,7 +41,7 @@ namespace genserver {
 /// Threads: any.
 class TraceRecorder {
  public:
-  /// Keeps the first `most` events, of which a call has four; a million take 64 MB.
+  /// Keeps the first `most` events, of which a call has four; a million take 72 MB.
   explicit TraceRecorder(std::size_t most = 1'000'000) : log_{std::make_shared<Log>(most)} {}
   TraceRecorder(const TraceRecorder&) = delete;
   TraceRecorder& operator=(const TraceRecorder&) = delete;

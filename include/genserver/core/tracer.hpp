@@ -47,8 +47,15 @@ class Tracer {
   static std::uint64_t id_of(Message& message) noexcept {
     if (message.link().sent_at == sent_by_sink) return 0;
     const auto address = reinterpret_cast<std::uintptr_t>(&message);
-    return (message.link().sent_at << 8) ^ static_cast<std::uint64_t>(address >> 4);
+    // Mixed, since frames of threads differ by whole pages, and so would times by as many ns.
+    return (message.link().sent_at * 0x9E3779B97F4A7C15U) ^
+           static_cast<std::uint64_t>(address >> 4);
   }
+
+  /// Returns whether the calling thread is in a sink.
+  [[nodiscard]] static bool is_sink_running() noexcept { return is_in_sink(); }
+  /// A message that a sink sends is not told of.
+  static void hide(Message& message) noexcept { message.link().sent_at = sent_by_sink; }
 
  private:
   static constexpr std::uint64_t sent_by_sink = 1;  // the nanosecond after the machine's start
@@ -91,13 +98,8 @@ inline void Tracer::set_all(TraceSink sink) {
   SharedSink next = shared(std::move(sink));  // as above
   const std::scoped_lock lock{mutex_};
   sink_of_all_.swap(next);
-  Directory::instance().set_all_traced(sink_of_all_ != nullptr);
-  if (sink_of_all_ != nullptr || sinks_.empty()) return;
-  Directory::instance().for_each([&](ServerRecord& record) {
-    record.with_identity([&](const ServerIdentity& identity) {
-      if (sinks_.count(identity.pid) != 0) record.set_traced(true);
-    });
-  });
+  Directory::instance().set_all_traced(sink_of_all_ != nullptr,
+                                       [&](Pid pid) { return sinks_.count(pid) != 0; });
 }
 
 /// Returns the sinks of servers that are no more, taken out.
@@ -120,7 +122,7 @@ inline void Tracer::emit(TraceEvent::Kind kind, const Callee& server, Message& m
                          std::uint64_t id, bool has_failed) noexcept {
   if (kind == TraceEvent::Kind::sent && is_in_sink()) {  // or the sink would see what it does
     message.link().sent_for = 0;
-    message.link().sent_at = sent_by_sink;
+    hide(message);
   }
   TraceEvent event;
   event.kind = kind;

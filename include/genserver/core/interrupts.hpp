@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+// What makes a server's handler stop waiting: an exit signal.
+#pragma once
+
+#include <genserver/base/deadline.hpp>
+#include <genserver/base/exit_reason.hpp>
+#include <genserver/sync/one_shot.hpp>
+#include <genserver/sync/platform/stop_token.hpp>
+
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace genserver {
+
+/// How a wait ended.
+enum class Waited { done, late, interrupted };
+
+/// The exit signal that one server has got, and the wait of its handler that it interrupts.
+///
+/// A signal stays: once it is there, every later wait of a handler is interrupted at once, so that
+/// a handler which catches everything does not go on for long.
+///
+/// Threads: raise() and the questions any; sleep() and mask() who runs the server.
+class Interrupts {
+ public:
+  /// The server is to end with `reason`. A second signal counts only if it is a kill. Returns
+  /// whether it was the first.
+  bool raise(const ExitReason& reason) noexcept;
+
+  /// Returns whether a signal has come.
+  [[nodiscard]] bool is_raised() const noexcept {
+    return is_raised_.load(std::memory_order_relaxed);  // what belongs to it is under the mutex
+  }
+  /// Returns the signal's reason, if one has come.
+  [[nodiscard]] std::optional<ExitReason> reason() const {
+    const std::scoped_lock lock{mutex_};
+    return reason_;
+  }
+  /// Returns whether a wait may be interrupted now: there is a signal, the server is not ending
+  /// anyhow, and no exception is on its way up, which a second one would turn into an abort.
+  [[nodiscard]] bool is_due() const noexcept {
+    return is_raised() && !is_masked_ && std::uncaught_exceptions() == 0;
+  }
+  /// From now on waits are not interrupted: the server is ending.
+  void mask() noexcept { is_masked_ = true; }
+
+  /// Throws: Exit with the signal's reason, if is_due().
+  void check() const {
+    if (is_due()) throw Exit{*reason()};
+  }
+
+  /// Returns what tells handlers that wait elsewhere that a signal has come.
+  [[nodiscard]] StopToken stop_token();
+
+  /// Sleeps until `done`. Blocks: until then, or the deadline, or a signal, if it is_due().
+  Waited sleep(OneShot& done, Deadline deadline) noexcept;
+
+ private:
+  mutable std::mutex mutex_{};
+  std::optional<ExitReason> reason_{};       // guarded by mutex_
+  OneShot* sleeping_on_ = nullptr;           // guarded by mutex_
+  std::optional<StopSource> stop_source_{};  // guarded by mutex_; made when it is asked for
+  std::atomic<bool> is_raised_{false};
+  bool is_masked_ = false;  // of who runs the server
+};
+
+inline bool Interrupts::raise(const ExitReason& reason) noexcept {
+  std::optional<StopSource> source;
+  {
+    const std::scoped_lock lock{mutex_};
+    const bool is_first = !reason_.has_value();
+    if (!is_first && reason.kind() != ExitReason::Kind::killed) return false;
+    reason_ = reason;
+    is_raised_.store(true, std::memory_order_relaxed);  // see is_raised()
+    if (sleeping_on_ != nullptr) sleeping_on_->interrupt();
+    if (!is_first) return false;
+    source = stop_source_;
+  }
+  if (source) source->request_stop();  // runs the user's callbacks: not under the lock
+  return true;
+}
+
+inline StopToken Interrupts::stop_token() {
+  const std::scoped_lock lock{mutex_};
+  if (!stop_source_) {
+    stop_source_.emplace();
+    if (reason_) stop_source_->request_stop();  // nobody can have a callback yet
+  }
+  return stop_source_->get_token();
+}
+
+inline Waited Interrupts::sleep(OneShot& done, Deadline deadline) noexcept {
+  if (is_masked_ || std::uncaught_exceptions() != 0) {
+    return done.sleep(deadline) ? Waited::done : Waited::late;
+  }
+  {
+    const std::scoped_lock lock{mutex_};
+    if (reason_) return done.is_set() ? Waited::done : Waited::interrupted;
+    sleeping_on_ = &done;
+  }
+  const bool is_done = done.sleep(deadline);
+  const std::scoped_lock lock{mutex_};
+  sleeping_on_ = nullptr;
+  done.forget_interrupt();
+  if (is_done) return Waited::done;
+  return reason_ ? Waited::interrupted : Waited::late;
+}
+
+}  // namespace genserver

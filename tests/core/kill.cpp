@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <genserver/genserver.hpp>
+
+#include <support/catch.hpp>
+#include <support/eventually.hpp>
+#include <support/gate.hpp>
+#include <support/hold.hpp>
+#include <support/report_log.hpp>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__unix__)
+#include <cstdlib>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+using namespace genserver;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Returns the reason with which a request was refused.
+template <class Request>
+std::optional<ExitReason> reason_of(Request&& request) {
+  try {
+    request();
+  } catch (const ServerGone& gone) {
+    return gone.reason();
+  }
+  return std::nullopt;
+}
+
+/// What a State has done, also after its server has ended for everybody.
+class Log {
+ public:
+  void add(const std::string& entry) {
+    const std::scoped_lock lock{mutex_};
+    entries_.push_back(entry);
+  }
+  [[nodiscard]] std::vector<std::string> entries() const {
+    const std::scoped_lock lock{mutex_};
+    return entries_;
+  }
+
+ private:
+  mutable std::mutex mutex_{};
+  std::vector<std::string> entries_{};  // guarded by mutex_
+};
+
+using Entries = std::vector<std::string>;
+
+struct Ending {
+  explicit Ending(std::shared_ptr<Log> its_log) : log{std::move(its_log)} {}
+  void terminate(const ExitReason&) { log->add("terminate"); }
+  ~Ending() { log->add("destroyed"); }
+  std::shared_ptr<Log> log;
+};
+
+}  // namespace
+
+TEST_CASE("a killed server has ended when kill returns, without terminate", "[core][kill]") {
+  const auto log = std::make_shared<Log>();
+  GenServer<Ending> server{{.name = "killed"}, log};
+
+  server.kill();
+
+  CHECK_FALSE(server.is_alive());
+  CHECK(server.exit_reason() == ExitReason::killed());
+  CHECK(reason_of([&] { server.call([] {}); }) == ExitReason::killed());
+  CHECK_FALSE(server.cast([] {}));
+  CHECK(log->entries() == Entries{"destroyed"});
+}
+
+TEST_CASE("a kill does not wait for the handler that runs", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{.name = "stuck"}, 0};
+  Hold hold{server};
+
+  server.kill();
+
+  CHECK_FALSE(server.is_alive());
+  CHECK(server.exit_reason() == ExitReason::killed());
+}
+
+TEST_CASE("all callers of a killed server are told at once", "[core][kill]") {
+  const ReportLog log;
+  GenServer<std::vector<Reply<int>>> server{{.name = "stuck"}};
+  auto parked = server.async_call<int>(
+      [](std::vector<Reply<int>>& replies, Reply<int> reply) {
+        replies.push_back(std::move(reply));
+      });
+  server.call([] {});
+  Gate left;
+  Gate entered;
+  std::vector<std::thread> callers;
+  std::atomic<int> told{0};
+  const auto call = [&](auto handler) {
+    callers.emplace_back([&, handler] {
+      told += reason_of([&] { server.call([handler] { handler(); }); }) == ExitReason::killed() ? 1 : 0;
+    });
+  };
+  call([&] {
+    entered.open();
+    left.wait();
+  });
+  entered.wait();
+  for (int i = 0; i < 3; ++i) call([] {});
+  auto queued = server.async_call([] { return 1; });
+
+  server.kill();
+  for (std::thread& caller : callers) caller.join();  // though the gate is still closed
+
+  CHECK(told == 4);
+  CHECK(reason_of([&] { queued.get(); }) == ExitReason::killed());
+  CHECK(reason_of([&] { parked.get(); }) == ExitReason::killed());
+  left.open();
+  CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
+}
+
+TEST_CASE("the State of a killed server lives until its handler returns", "[core][kill]") {
+  const ReportLog reports;
+  const auto log = std::make_shared<Log>();
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  {
+    GenServer<Ending> server{{.name = "stuck"}, log};
+    server.cast([gates](Ending& state) {
+      gates->first.open();
+      gates->second.wait();
+      state.log->add("handled");
+    });
+    gates->first.wait();
+    server.kill();
+  }
+  CHECK(log->entries().empty());
+
+  gates->second.open();
+
+  CHECK(eventually([&] { return log->entries() == Entries{"handled", "destroyed"}; }));
+}
+
+TEST_CASE("a killed handler is reported with its stack, and listed until it returns",
+          "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{.name = "stuck"}, 0};
+  const auto activity = [&]() -> std::optional<ServerSnapshot::Activity> {
+    const Snapshot all = snapshot();
+    const auto index = all.find(server.pid());
+    return index ? std::optional{all.servers[*index].activity} : std::nullopt;
+  };
+  {
+    Hold hold{server};
+    server.kill();
+
+    REQUIRE(log.count(Report::Kind::abandoned) == 1);
+    CHECK(log.of(Report::Kind::abandoned)[0].server == "stuck");
+    CHECK(log.of(Report::Kind::abandoned)[0].stacks.size() == 1);
+    CHECK(activity() == ServerSnapshot::Activity::abandoned);
+  }
+
+  CHECK(eventually([&] { return !activity(); }));
+}
+
+TEST_CASE("an idle server is killed without a report", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{}, 0};
+
+  server.kill();
+
+  CHECK(log.count(Report::Kind::abandoned) == 0);
+}
+
+TEST_CASE("a killed handler that waits for another server is let go", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> slow{{.name = "slow"}, 0};
+  GenServer<int> server{{.name = "waiting"}, 0};
+  Hold hold{slow};
+  std::atomic<bool> is_calling{false};
+  server.cast([&] {
+    is_calling = true;
+    slow.call([] {});
+  });
+  CHECK(eventually([&] { return is_calling.load(); }));
+
+  server.kill();
+
+  CHECK_FALSE(server.is_alive());
+  CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
+}
+
+TEST_CASE("a handler may kill its own server, which ends after it", "[core][kill]") {
+  const auto log = std::make_shared<Log>();
+  GenServer<Ending> server{{.name = "killed"}, log};
+
+  server.call([&](Ending& state) {
+    server.kill();
+    state.log->add("went on");
+  });
+  server.wait();
+
+  CHECK(server.exit_reason() == ExitReason::killed());
+  CHECK(log->entries() == Entries{"went on", "destroyed"});
+}
+
+TEST_CASE("a server that has ended is not killed any more", "[core][kill]") {
+  GenServer<int> server{{}, 0};
+  server.stop();
+
+  server.kill();
+
+  CHECK(server.exit_reason() == ExitReason::normal());
+}
+
+TEST_CASE("a server that hangs in terminate or its destructor can be killed", "[core][kill]") {
+  struct Slow {
+    explicit Slow(std::shared_ptr<Gate> its_gate) : gate{std::move(its_gate)} {}
+    void terminate(const ExitReason&) { gate->wait(); }
+    std::shared_ptr<Gate> gate;
+  };
+  const ReportLog log;
+  const auto gate = std::make_shared<Gate>();
+  GenServer<Slow> server{{.name = "slow"}, gate};
+  server.request_stop();
+  CHECK_FALSE(server.wait_for(5ms));
+
+  server.kill();
+
+  CHECK(server.exit_reason() == ExitReason::killed());
+  gate->open();
+}
+
+TEST_CASE("a server that hangs in its State's constructor can be killed", "[core][kill]") {
+  static std::optional<AnyRef> started;
+  static Gate* known = nullptr;
+  static Gate* gate = nullptr;
+  struct Slow {
+    Slow() {
+      started = self<Slow>();
+      known->open();
+      gate->wait();
+    }
+  };
+  const ReportLog log;
+  Gate known_gate;
+  auto* const kept_gate = new Gate;  // the constructor may be in it for longer than this test
+  known = &known_gate;
+  gate = kept_gate;
+  std::atomic<bool> has_failed{false};
+  std::thread starter{[&] {
+    try {
+      const GenServer<Slow> server{};
+    } catch (const StartFailed&) {
+      has_failed = true;
+    }
+  }};
+  known_gate.wait();
+
+  started->kill();
+  starter.join();
+
+  CHECK(has_failed);
+  CHECK(started->exit_reason() == ExitReason::killed());
+  const Pid pid = started->pid();
+  started.reset();
+  gate->open();
+  CHECK(eventually([&] { return !snapshot().find(pid); }));
+  delete kept_gate;
+}
+
+TEST_CASE("an owner made by start is destroyed when the killed handler has returned",
+          "[core][kill]") {
+  struct Owner : GenServer<int> {
+    explicit Owner(std::shared_ptr<Gate> its_gate, std::shared_ptr<std::atomic<bool>> its_end)
+        : GenServer{{.name = "owner"}, 0}, gate{std::move(its_gate)}, is_over{std::move(its_end)} {}
+    ~Owner() override { *is_over = true; }
+    void work(Gate& entered) {
+      cast([this, &entered] {
+        entered.open();
+        gate->wait();
+      });
+    }
+    std::shared_ptr<Gate> gate;
+    std::shared_ptr<std::atomic<bool>> is_over;
+  };
+  const ReportLog log;
+  const auto gate = std::make_shared<Gate>();
+  const auto is_over = std::make_shared<std::atomic<bool>>(false);
+  Gate entered;
+  auto owner = start<Owner>(gate, is_over);
+  owner->work(entered);
+  entered.wait();
+
+  owner->kill();
+  owner.reset();
+  CHECK_FALSE(*is_over);
+  gate->open();
+
+  CHECK(eventually([&] { return is_over->load(); }));
+}
+
+TEST_CASE("a call that its caller runs may be killed, too", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{.run_calls = RunCalls::on_caller_when_idle}, 0};
+  Gate entered;
+  Gate left;
+  std::optional<ExitReason> reason;
+  std::thread caller{[&] {
+    reason = reason_of([&] {
+      server.call([&] {
+        entered.open();
+        left.wait();
+      });
+    });
+  }};
+  entered.wait();
+
+  server.kill();
+  CHECK_FALSE(server.is_alive());
+  left.open();
+  caller.join();
+
+  CHECK(reason == ExitReason::killed());
+  CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
+}
+
+TEST_CASE("what a killed handler leaves behind is given back", "[core][kill]") {
+  const ReportLog log;
+  const auto kept = std::make_shared<int>(0);
+  {
+    GenServer<int> server{{}, 0};
+    const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+    server.cast([gates, kept, ref = server.ref()] {
+      gates->first.open();
+      gates->second.wait();
+      reason_of([&] { ref.continue_with([] {}); });
+      throw Exit{ExitReason::normal()};
+    });
+    gates->first.wait();
+    for (int i = 0; i < 5; ++i) server.cast([kept] {});
+    server.cast_after(1h, [kept] {});
+    server.kill();
+    gates->second.open();
+  }
+  CHECK(eventually([&] { return kept.use_count() == 1; }));
+}
+
+TEST_CASE("servers are killed at any moment, and every request is answered",
+          "[core][kill][.stress]") {
+  const ReportLog log;
+  for (int round = 0; round < 200; ++round) {
+    GenServer<int> server{{.name = "target", .mailbox_capacity = 4}, 0};
+    GenServer<int> nested{{.name = "nested"}, 0};
+    std::atomic<bool> is_over{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&] {
+        while (!is_over && !reason_of([&] { server.call([](int& n) { ++n; }); })) {
+        }
+      });
+      threads.emplace_back([&] {
+        while (!is_over) {
+          try {
+            server.async_call([](int& n) { return ++n; }).get();
+            nested.call([&] { server.call([](int& n) { ++n; }); });
+            server.cast([](int& n) { ++n; });
+          } catch (const ServerGone&) {
+            return;
+          }
+        }
+      });
+    }
+    std::thread killer{[&] { server.kill(); }};
+    killer.join();
+    for (std::thread& thread : threads) thread.join();
+    is_over = true;
+
+    CHECK(server.exit_reason() == ExitReason::killed());
+  }
+}
+
+#if defined(__unix__)
+TEST_CASE("child: a program that aborts on what cannot be killed", "[.child]") {
+  set_on_unkillable(OnUnkillable::abort);
+  GenServer<int> idle{{}, 0};
+  idle.kill();  // does not count
+  GenServer<int> server{{.name = "stuck"}, 0};
+  Hold hold{server};
+  server.kill();
+}
+
+TEST_CASE("a program may choose to abort when a handler cannot be ended", "[core][kill]") {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/proc/self/exe", "core_tests", "child: a program that aborts on what cannot be killed",
+            nullptr);
+    std::_Exit(1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+
+  CHECK(WIFSIGNALED(status));
+}
+#endif

@@ -8,3 +8,5 @@
 #include <genserver/core/snapshot_text.hpp>
 #include <genserver/core/trace.hpp>
 #include <genserver/core/trace_recorder.hpp>
+#include <genserver/otp/link.hpp>
+#include <genserver/otp/monitor.hpp>

@@ -8,5 +8,7 @@
 #include <genserver/core/snapshot_text.hpp>
 #include <genserver/core/trace.hpp>
 #include <genserver/core/trace_recorder.hpp>
+#include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>
 #include <genserver/otp/monitor.hpp>
+#include <genserver/otp/registry.hpp>

@@ -1,10 +1,18 @@
 # Runs PROGRAM and compares what it writes with the comment after the last `// Output:` of SOURCE.
-# `...` in a line stands for any characters, and alone on a line for any lines.
+# `...` in a line stands for any characters, and alone on a line for any lines, nine times at most.
+# What follows a `// Input:` before it is given to the program.
 cmake_minimum_required(VERSION 3.25)
-execute_process(
-  COMMAND ${PROGRAM} OUTPUT_VARIABLE actual ERROR_VARIABLE actual RESULT_VARIABLE exit
-)
 file(READ ${SOURCE} source)
+set(input ${PROGRAM}.input)
+file(WRITE ${input} "")
+if(source MATCHES "\n// Input:\n(.*)\n// Output:\n")
+  string(REGEX REPLACE "(^|\n)// ?" "\\1" lines "${CMAKE_MATCH_1}")
+  file(WRITE ${input} "${lines}\n")
+endif()
+execute_process(
+  COMMAND ${PROGRAM} INPUT_FILE ${input} OUTPUT_VARIABLE actual ERROR_VARIABLE actual
+  RESULT_VARIABLE exit
+)
 string(REGEX REPLACE ".*\n// Output:\n" "\n" expected "${source}")
 string(REGEX REPLACE "\n// ?" "\n" expected "${expected}")
 string(REGEX REPLACE "([][\\.+*?^$()|])" "\\\\\\1" pattern "${expected}")

@@ -188,7 +188,7 @@ inline bool is_library_frame(const Frame& frame) {
     return true;
   }
   for (std::string_view start :
-       {"_start", "start_thread", "clone", "clone3", "execute_native_thread_routine"}) {
+       {"_start", "start_thread", "clone", "clone3", "execute_native_thread_routine", "syscall"}) {
     if (name == start) return true;
   }
   if (detail::is_unqualified_library_frame(frame, name)) return true;

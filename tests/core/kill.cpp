@@ -17,6 +17,7 @@
 #include <vector>
 
 #if defined(__unix__)
+#include <csignal>
 #include <cstdlib>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -387,6 +388,7 @@ TEST_CASE("servers are killed at any moment, and every request is answered",
 
 #if defined(__unix__)
 TEST_CASE("child: a program that aborts on what cannot be killed", "[.child]") {
+  std::signal(SIGABRT, SIG_DFL);  // not the test program's
   set_on_unkillable(OnUnkillable::abort);
   GenServer<int> idle{{}, 0};
   idle.kill();  // does not count

@@ -108,7 +108,10 @@ class Record:
         self.identity = record["identity_"]
 
     def exists(self):
-        return int(self.identity) != 0 and not bool(atomic(self.record["is_over_"]))
+        if int(self.identity) == 0:
+            return False
+        is_abandoned = enumerator(atomic(self.record["life_"])) == "abandoned"
+        return is_abandoned or not bool(atomic(self.record["is_over_"]))
 
     def pid(self):
         return int(self.identity["pid"]["value_"])
@@ -126,7 +129,7 @@ class Record:
 
     def activity(self):
         life = enumerator(atomic(self.record["life_"]))
-        if life == "stopping":
+        if life in ("stopping", "abandoned"):
             return life
         if self.wait():
             return "waiting"
@@ -134,7 +137,8 @@ class Record:
             return life
         if self.is_handling():
             return "running"
-        return "suspended" if bool(atomic(self.record["is_suspended_"])) else "idle"
+        # The lowest bit of the orders: ServerRecord::suspended.
+        return "suspended" if int(atomic(self.record["orders_"])) & 1 else "idle"
 
     def thread(self):
         """Returns 'thread 3 (LWP 4711)', as far as it is known which thread runs the server."""

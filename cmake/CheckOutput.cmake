@@ -3,15 +3,15 @@
 # What follows a `// Input:` before it is given to the program.
 cmake_minimum_required(VERSION 3.25)
 file(READ ${SOURCE} source)
-set(input ${PROGRAM}.input)
-file(WRITE ${input} "")
+set(input)
 if(source MATCHES "\n// Input:\n(.*)\n// Output:\n")
   string(REGEX REPLACE "(^|\n)// ?" "\\1" lines "${CMAKE_MATCH_1}")
-  file(WRITE ${input} "${lines}\n")
+  cmake_path(GET SOURCE STEM name)
+  set(input INPUT_FILE ${CMAKE_CURRENT_BINARY_DIR}/${name}.input)
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.input "${lines}\n")
 endif()
 execute_process(
-  COMMAND ${PROGRAM} INPUT_FILE ${input} OUTPUT_VARIABLE actual ERROR_VARIABLE actual
-  RESULT_VARIABLE exit
+  COMMAND ${PROGRAM} ${input} OUTPUT_VARIABLE actual ERROR_VARIABLE actual RESULT_VARIABLE exit
 )
 string(REGEX REPLACE ".*\n// Output:\n" "\n" expected "${source}")
 string(REGEX REPLACE "\n// ?" "\n" expected "${expected}")

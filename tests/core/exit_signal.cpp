@@ -8,8 +8,10 @@
 #include <support/hold.hpp>
 #include <support/report_log.hpp>
 
+#include <atomic>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace genserver;
@@ -96,4 +98,57 @@ TEST_CASE("sleep_for sleeps on any thread", "[core][exit_signal]") {
   sleep_for(2ms);
 
   CHECK(std::chrono::steady_clock::now() - before >= 2ms);
+}
+
+TEST_CASE("a signal for a handler that waits for an end wakes nobody else who does",
+          "[core][exit_signal]") {
+  GenServer<int> target{{}, 0};
+  GenServer<int> waiting{{}, 0};
+  Hold hold{target};
+  std::atomic<bool> has_returned{false};
+  std::thread plain{[&] {
+    target.wait();
+    has_returned = true;
+  }};
+  std::atomic<bool> is_waiting{false};
+  waiting.cast([&] {
+    is_waiting = true;
+    target.wait();
+  });
+  CHECK(eventually([&] { return is_waiting.load(); }));
+  waiting.exit(ExitReason::shutdown());
+  waiting.wait();
+
+  CHECK_FALSE(target.wait_for(5ms));
+  CHECK_FALSE(has_returned);
+  hold.let_go();
+  target.request_stop();
+  plain.join();
+}
+
+TEST_CASE("an owner in a handler with a pending signal waits for what it owns all the same",
+          "[core][exit_signal]") {
+  GenServer<int> server{{}, 0};
+  std::atomic<int> handled{0};
+  server.cast([&] {
+    server.exit(ExitReason::shutdown());
+    int local = 0;
+    GenServer<int> owned{{}, 0};
+    for (int i = 0; i < 50; ++i) owned.cast([&] { handled = ++local; });
+    owned.stop();
+  });
+  server.wait();
+
+  CHECK(handled == 50);
+}
+
+TEST_CASE("a signal while State is being made is told to who starts it", "[core][exit_signal]") {
+  struct Waiting {
+    Waiting() {
+      self<Waiting>().exit(ExitReason::shutdown("early"));
+      sleep_for(1h);
+    }
+  };
+
+  CHECK_THROWS_AS(GenServer<Waiting>{}, StartFailed);
 }

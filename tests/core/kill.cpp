@@ -377,6 +377,11 @@ TEST_CASE("servers are killed at any moment, and every request is answered",
         }
       });
     }
+    const auto kept = std::make_shared<int>(round);
+    threads.emplace_back([&] {
+      while (!is_over && !reason_of([&] { server.call([kept](int& n) { n = *kept; }); })) {
+      }
+    });
     std::thread killer{[&] { server.kill(); }};
     killer.join();
     for (std::thread& thread : threads) thread.join();
@@ -384,6 +389,78 @@ TEST_CASE("servers are killed at any moment, and every request is answered",
 
     CHECK(server.exit_reason() == ExitReason::killed());
   }
+}
+
+TEST_CASE("a message that owns its server does not hold up the kill", "[core][kill]") {
+  struct Owner : GenServer<int> {
+    Owner() : GenServer{{.name = "owner"}, 0} {}
+  };
+  const ReportLog log;
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  auto owner = start<Owner>();
+  const ServerRef<int> ref = owner->ref();
+  ref.cast([gates] {
+    gates->first.open();
+    gates->second.wait();
+  });
+  gates->first.wait();
+  ref.cast([owner] {});
+  ref.cast_every(std::chrono::hours{1}, [owner] {});
+  owner.reset();
+
+  ref.kill();
+
+  CHECK_FALSE(ref.is_alive());
+  gates->second.open();
+  CHECK(eventually([&] { return !snapshot().find(ref.pid()); }));
+}
+
+TEST_CASE("a guarded call that is killed and then exits is not tried again", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{}, 0};
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  std::optional<ExitReason> reason;
+  std::thread caller{[&] {
+    reason = reason_of([&] {
+      server.call_when([](const int& n) { return n == 1; }, [gates] {
+        gates->first.open();
+        gates->second.wait();
+        throw Exit{ExitReason::normal()};
+      });
+    });
+  }};
+  server.cast([](int& n) { n = 1; });
+  gates->first.wait();
+
+  server.kill();
+  caller.join();
+  gates->second.open();
+
+  CHECK(reason == ExitReason::killed());
+  CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
+}
+
+TEST_CASE("the destructor of a killed State may wait for other servers", "[core][kill]") {
+  struct Waiting {
+    Waiting(const ServerRef<int>& its_other, std::shared_ptr<Log> its_log)
+        : other{its_other}, log{std::move(its_log)} {}
+    ~Waiting() {
+      other.call([] {});
+      log->add("destroyed");
+    }
+    ServerRef<int> other;
+    std::shared_ptr<Log> log;
+  };
+  const ReportLog reports;
+  const auto log = std::make_shared<Log>();
+  GenServer<int> other{{}, 0};
+  GenServer<Waiting> server{{}, other.ref(), log};
+  {
+    Hold hold{server};
+    server.kill();
+  }
+
+  CHECK(eventually([&] { return log->entries() == Entries{"destroyed"}; }));
 }
 
 #if defined(__unix__)

@@ -145,3 +145,13 @@ TEST_CASE("an exit signal ends the wait for a key", "[otp][key_locks]") {
   CHECK(waiter.exit_reason() == ExitReason::shutdown());
   CHECK(locks.with_lock("key", [] { return 1; }, site) == 1);
 }
+
+TEST_CASE("the function may change the key that it was given", "[otp][key_locks]") {
+  Locks locks;
+  std::string key = "before";
+
+  locks.with_lock(key, [&] { key = "after"; }, site);
+
+  CHECK(locks.with_lock("before", [] { return 1; }, site) == 1);
+  CHECK(locks.with_lock("after", [] { return 2; }, site) == 2);
+}

@@ -44,13 +44,13 @@ class AnyRef {
   /// Erlang: gen_server:stop/3.
   void stop(ExitReason reason = ExitReason::normal(), CallSite site = CallSite::here()) const {
     check_alive(site);
-    core().stop(reason, Deadline::never(), site);
+    core().stop(reason, Deadline::never(), site, ServerCore::Waiter::leaves);
   }
   /// As stop(). Returns false if the time is up; the server still stops, later.
   bool stop_for(Timespan timeout, ExitReason reason = ExitReason::normal(),
                 CallSite site = CallSite::here()) const {
     check_alive(site);
-    return core().stop(reason, Deadline::after(timeout), site);
+    return core().stop(reason, Deadline::after(timeout), site, ServerCore::Waiter::leaves);
   }
   /// As stop(), but does not wait; its own handlers may do that too. Does nothing if it has ended.
   void request_stop(ExitReason reason = ExitReason::normal(),
@@ -75,8 +75,9 @@ class AnyRef {
   /// Sends an exit signal: the server ends with `reason` when its handler has returned, before any
   /// further message. A handler that waits in the library (call, Future, stop, room, sleep_for)
   /// leaves by Exit, one that waits elsewhere can look at self_stop_token(). A call that is running
-  /// right now on another server is waited for, since it may use what was lent to it. State's
-  /// terminate is called.
+  /// right now on another server is waited for, since it may use what was lent to it, and so is
+  /// the end of a server that the handler owns. State's terminate is called. Exit ends the program
+  /// if the handler waits in a function that is noexcept.
   ///
   /// A server that traps exits gets an ExitSignal instead. The reason `normal` is ignored unless it
   /// does. The reason `killed` is kill(). It does nothing to a server that is ending.
@@ -94,7 +95,8 @@ class AnyRef {
   /// stays; what it refers to in the caller's frame is gone. So where servers may be killed, let
   /// such handlers own what they use, and make objects whose handlers use `this` with start<T>().
   ///
-  /// Blocks: for about a millisecond at most: no handler can hold it up.
+  /// Blocks: for about a millisecond, which no handler can make longer; but the guard of a call_when,
+  ///         a report's sink or the destructor of what was sent can, while it runs.
   /// Erlang: exit(Pid, kill).
   void kill(CallSite site = CallSite::here()) const {
     core().check_not_forked(site);

@@ -67,12 +67,12 @@ class GenServer : public ServerRef<State> {
   /// Throws: SelfWait from its own handlers, Deadlock from another server's.
   /// Erlang: gen_server:stop/3.
   void stop(ExitReason reason = ExitReason::normal(), CallSite site = CallSite::here()) {
-    this->core().stop(reason, Deadline::never(), site);
+    this->core().stop(reason, Deadline::never(), site, ServerCore::Waiter::stays);
   }
   /// As stop(). Returns false if the time is up; the server still stops, later.
   bool stop_for(Timespan timeout, ExitReason reason = ExitReason::normal(),
                 CallSite site = CallSite::here()) {
-    return this->core().stop(reason, Deadline::after(timeout), site);
+    return this->core().stop(reason, Deadline::after(timeout), site, ServerCore::Waiter::stays);
   }
 
   /// Returns a reference that one may copy, keep and give away.

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -103,17 +104,7 @@ class FrameCall : public Base {
  protected:
   ~FrameCall() = default;
 
-  void answer(void* state) {
-    State& its_state = *static_cast<State*>(state);
-    answer_with([&]() -> Result {
-      if constexpr (handler_is == HandlerIs::given) {
-        Handler own(std::move(handler_));
-        return run_call(its_state, own);
-      } else {
-        return run_call(its_state, handler_);
-      }
-    });
-  }
+  void answer(void* state);
 
   template <class Function>
   void answer_with(Function&& function);
@@ -124,10 +115,6 @@ class FrameCall : public Base {
   }
 
  private:
-  // What cannot be moved is made in the caller's frame, even if that may be gone by then.
-  static constexpr bool moves_result =
-      std::is_void_v<Result> || std::is_move_constructible_v<std::remove_cv_t<Result>>;
-
   void trace_reply(bool has_failed) noexcept {
     const Callee& server = running_server();
     if (!server.record().is_traced()) [[likely]] return;
@@ -146,6 +133,29 @@ class FrameCall : public Base {
   OneShot done_{};
 };
 
+/// Runs the handler. All that is in the caller's frame is read before: a kill may let the caller go
+/// as soon as the handler has begun.
+template <class State, class Handler, HandlerIs handler_is, class Base>
+void FrameCall<State, Handler, handler_is, Base>::answer(void* state) {
+  State& its_state = *static_cast<State*>(state);
+  if constexpr (handler_is == HandlerIs::lent) {
+    Handler& handler = handler_;
+    answer_with([&its_state, &handler]() -> Result { return run_call(its_state, handler); });
+  } else {
+    std::optional<Handler> own;
+    std::exception_ptr error =
+        capture([&] { own.emplace(std::move(handler_)); }, crashes_on_exception());
+    if (error) return fail(std::move(error));
+    answer_with([&its_state, &own]() -> Result {
+      struct Last {  // the handler is destroyed before its caller is answered
+        std::optional<Handler>& handler;
+        ~Last() { handler.reset(); }
+      } const last{own};
+      return run_call(its_state, *own);
+    });
+  }
+}
+
 /// Answers with what `function()` returns or throws, unless the server was killed meanwhile: then
 /// the caller has been told, and neither his frame nor this is there any more.
 template <class State, class Handler, HandlerIs handler_is, class Base>
@@ -154,15 +164,8 @@ void FrameCall<State, Handler, handler_is, Base>::answer_with(Function&& functio
   ServerCore& server = running_server();
   Outcome<Result> own;
   server.begin_handler();
-  std::exception_ptr error = capture(
-      [&] {
-        if constexpr (moves_result) {
-          own.emplace_result_of(function);
-        } else {
-          outcome_.emplace_result_of(function);
-        }
-      },
-      crashes_on_exception());
+  std::exception_ptr error =
+      capture([&] { own.emplace_result_of(function); }, crashes_on_exception());
   if (!server.end_handler()) return;
   if (!error) error = capture([&] { outcome_.take_over(own); }, crashes_on_exception());
   trace_reply(error != nullptr);

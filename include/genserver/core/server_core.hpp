@@ -86,10 +86,14 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   /// Asks it to end with `reason` when what was sent before has been handled. Does not wait.
   void request_stop(const ExitReason& reason) noexcept;
+  /// Whether a handler that waits for an end leaves when its own server gets an exit signal. An
+  /// owner does not: what it owns must not outlive it.
+  enum class Waiter { leaves, stays };
+
   /// Asks it to end, and waits for the end of its thread. Returns false at the deadline.
   ///
-  /// Throws: SelfWait, Deadlock; then it was not asked.
-  bool stop(const ExitReason& reason, Deadline deadline, const CallSite& site);
+  /// Throws: SelfWait, Deadlock; then it was not asked; Exit, if the waiter leaves.
+  bool stop(const ExitReason& reason, Deadline deadline, const CallSite& site, Waiter waiter);
   /// The owner goes: stops it, and waits, unless that is the server's own handler, or would be a
   /// deadlock. Returns whether it has ended.
   bool leave() noexcept;
@@ -224,8 +228,20 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   virtual void terminate_state(const ExitReason& reason) = 0;
   virtual void destroy_state() noexcept = 0;
 
+  /// One handler's wait for the end. That of ServerEnd has many waiters: it is not interrupted.
+  struct EndWaiter final : ExitWatcher {
+    OneShot done{};
+    void on_exit(const ExitedServer&) noexcept override { done.set(); }
+  };
+
+  /// The server that the calling thread abandons, whose end it cannot wait for.
+  static const ServerCore*& abandoning() noexcept {
+    static constinit thread_local const ServerCore* server = nullptr;
+    return server;
+  }
+
   template <class Cause>
-  bool wait(Deadline deadline, const CallSite& site, Cause&& cause);
+  bool wait(Deadline deadline, const CallSite& site, Waiter waiter, Cause&& cause);
   static void thread_main(void* start);
   void run(Start& start);
   bool make_state(Start& start);
@@ -243,7 +259,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void attempt(Message& message, Function&& function);
   void finish() noexcept;
   void abandon() noexcept;
-  void report_abandoned() noexcept;
+  void report_abandoned(const RawStack& stack) noexcept;
   void clean_up() noexcept;
   ExitedServer as_exited() const { return {pid(), name(), end_.refusal().reason}; }
   void terminate() noexcept;
@@ -316,7 +332,7 @@ inline void ServerCore::exit(const ExitReason& reason) noexcept {
 inline void ServerCore::kill() noexcept {
   is_killed_.store(true, std::memory_order_relaxed);  // see is_killed()
   exit(ExitReason::killed());
-  if (is_self()) return;  // its handler goes on, and then it ends
+  if (is_self() || abandoning() == this) return;  // the handler goes on, and then it ends
   // Who runs the server is about to see the order, or in the user's code. That, too, may come back
   // by itself, if it waits in the library; so there is a moment's patience.
   constexpr std::chrono::milliseconds moment{1};
@@ -332,29 +348,41 @@ inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
   parker().unpark();  // it may be suspended, now or when it comes to that
 }
 
-inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site) {
-  if (!wait(deadline, site, [&] { request_stop(reason); })) return false;
+inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site,
+                             Waiter waiter) {
+  if (!wait(deadline, site, waiter, [&] { request_stop(reason); })) return false;
   // A handler does not join: what the thread still does would be no edge of the wait graph.
   if (Running::now() == nullptr && deadline.is_never()) thread_.join();
   return true;
 }
 
 inline bool ServerCore::wait(Deadline deadline, const CallSite& site) {
-  return wait(deadline, site, [] {});
+  return wait(deadline, site, Waiter::leaves, [] {});
 }
 
 /// Waits for the end, which `cause()` brings about once it is clear that waiting is no deadlock.
 template <class Cause>
-bool ServerCore::wait(Deadline deadline, const CallSite& site, Cause&& cause) {
+bool ServerCore::wait(Deadline deadline, const CallSite& site, Waiter waiter, Cause&& cause) {
   check_not_forked(site);
   if (end_.done().is_set()) return true;
-  if (is_self()) raise_self_wait("a server cannot wait for its own end", site);
+  if (is_self() || abandoning() == this) {
+    raise_self_wait("a server cannot wait for its own end", site);
+  }
   CallerEdge edge{*this, WaitKind::stop, site};
   edge.check();
+  std::shared_ptr<EndWaiter> own;
+  if (Running::now() != nullptr && waiter == Waiter::leaves) {
+    own = std::make_shared<EndWaiter>();
+    if (!end_.watchers().add(own)) own = nullptr;  // it is ending at this moment
+  }
   cause();
-  const Waited waited = await_interruptibly(end_.done(), WaitKind::stop, site, deadline);
-  if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
-  return waited == Waited::done;
+  if (own != nullptr) {
+    const Waited waited = await_interruptibly(own->done, WaitKind::stop, site, deadline);
+    if (waited != Waited::done) end_.watchers().remove(*own);
+    if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+    if (waited != Waited::done) return false;
+  }
+  return await(end_.done(), WaitKind::stop, site, deadline);  // until the others are told, too
 }
 
 inline bool ServerCore::leave() noexcept {
@@ -363,12 +391,12 @@ inline bool ServerCore::leave() noexcept {
     return true;
   }
   try {
-    if (!is_self() && stop(ExitReason::normal(), Deadline::never(), CallSite{})) {
+    if (!is_self() && abandoning() != this &&
+        stop(ExitReason::normal(), Deadline::never(), CallSite{}, Waiter::stays)) {
       if (Running::now() != nullptr) thread_.detach();  // a handler has not joined it
       return !is_abandoned_;
     }
   } catch (const Deadlock&) {  // reported; it ends by itself when the circle is gone
-  } catch (const Exit&) {      // the handler that is the owner has to end
   }
   request_stop(ExitReason::normal());
   thread_.detach();
@@ -408,7 +436,7 @@ inline bool ServerCore::try_run_here(Message& message) {
 }
 
 inline void ServerCore::hand_over() noexcept {
-  if (custody_.is_lost()) {
+  if (!end_handler()) {  // killed in it
     if (mailbox().hand_over(true)) parker().unpark();
     return;
   }
@@ -477,6 +505,11 @@ inline bool ServerCore::make_state(Start& start) {
   }
   starting_ = nullptr;
   if (error) {
+    if (interrupts().is_raised()) {  // a signal ended it, not its constructor
+      error = std::make_exception_ptr(
+          StartFailed{fmt::format("server \"{}\" was ended as it started: {}", name(),
+                                  interrupts().reason()->what())});
+    }
     fail_start(start, std::move(error));
     return false;
   }
@@ -487,7 +520,7 @@ inline bool ServerCore::make_state(Start& start) {
 }
 
 inline void ServerCore::fail_start(Start& start, std::exception_ptr error) {
-  end_with(ExitReason::exception(error));
+  end_with(interrupts().is_raised() ? *interrupts().reason() : ExitReason::exception(error));
   finish();
   start.error = std::move(error);
   start.waiter.end();  // as above
@@ -605,7 +638,8 @@ inline bool ServerCore::retry(GuardedMessage& message) {
     has_run = message.try_run(state());
     if (!has_run) leave_unhandled();
   });
-  return has_run || ends_with_;  // what ends the server is not tried again, but refused
+  // What ends the server is not tried again, but refused; of a killed one it may be gone.
+  return has_run || ends_with_ || custody_.is_lost();
 }
 
 inline void ServerCore::finish() noexcept {
@@ -636,16 +670,21 @@ inline void ServerCore::finish() noexcept {
 
 /// Does all of finish() that does not need the thread, while that is in the user's code.
 inline void ServerCore::abandon() noexcept {
+  struct Scope {
+    const ServerCore* outer;
+    ~Scope() { abandoning() = outer; }
+  } const scope{std::exchange(abandoning(), this)};
   is_abandoned_ = true;
   thread_.detach();  // nobody can wait for it; before anybody is told, and tries
   record().set_life(ServerRecord::Life::abandoned);
   set_reason(ExitReason::killed());
+  timers().close();  // first: the server's own thread may be pushing what is due
   mailbox().close();
+  const RawStack stack = record().runner_addresses();  // before it can return
   const Refusal refusal = end_.refusal();
   end_.holders().tell(as_exited());
   if (in_flight_ != nullptr && !in_flight_->abandon(refusal)) in_flight_ = nullptr;
   guarded_.refuse_all(refusal);
-  timers().close();
   while (Message* const message = mailbox().pop()) message->refuse(refusal);
   book_.refuse_all();
   if (starting_ != nullptr) {
@@ -654,22 +693,24 @@ inline void ServerCore::abandon() noexcept {
     starting_->waiter.end();  // before the answer, as every edge
     starting_->done.set();
   }
-  report_abandoned();
-  if (on_unkillable().load(std::memory_order_relaxed) == OnUnkillable::abort) std::abort();
   record().set_over();
   end_.publish(as_exited());
+  report_abandoned(stack);
+  if (on_unkillable().load(std::memory_order_relaxed) == OnUnkillable::abort) std::abort();
 }
 
 /// The rest, when the handler of a killed server has returned at last.
 inline void ServerCore::clean_up() noexcept {
+  interrupts().mask();  // what State's destructor waits for is not left by Exit
   if (std::exchange(has_state_, false)) destroy_state();
   if (Message* const message = std::exchange(in_flight_, nullptr)) message->refuse(end_.refusal());
   continuations_.refuse_all(end_.refusal());
   record().set_life(ServerRecord::Life::gone);
 }
 
-inline void ServerCore::report_abandoned() noexcept {
+inline void ServerCore::report_abandoned(const RawStack& stack) noexcept {
   try {
+    report_refused(CallSite{});
     Report report;
     report.kind = Report::Kind::abandoned;
     report.server = name();
@@ -677,7 +718,7 @@ inline void ServerCore::report_abandoned() noexcept {
     report.site = record().message_site();
     std::tie(report.client, report.client_pid) =
         Directory::instance().find(record().message_sender());
-    report.stacks.push_back({name(), pid(), record().runner_stack()});
+    report.stacks.push_back({name(), pid(), symbolize(stack)});
     report.outcome = "killed: its callers were told, its thread ends when the handler returns";
     deliver(report);
   } catch (...) {  // out of memory: the snapshot still tells

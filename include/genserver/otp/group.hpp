@@ -84,6 +84,9 @@ class Group {
     ShardedMap<Key, Entries> map{};
   };
 
+  static bool is_here(const std::shared_ptr<Entry>& entry) {
+    return !entry->server.callee().is_closed();
+  }
   static ExitWatchers& holders_of(const ServerRef<State>& server) {
     return server.shared_core()->end().holders();
   }
@@ -118,7 +121,7 @@ std::vector<ServerRef<State>> Group<State, Key>::members(const Key& key) const {
     const auto found = map.find(key);
     if (found == map.end()) return;
     for (const auto& entry : found->second) {
-      if (!entry->server.callee().is_closed()) members.push_back(entry->server);
+      if (is_here(entry)) members.push_back(entry->server);
     }
   });
   return members;
@@ -127,14 +130,18 @@ std::vector<ServerRef<State>> Group<State, Key>::members(const Key& key) const {
 template <class State, HashableKey Key>
 std::vector<Key> Group<State, Key>::keys() const {
   std::vector<Key> keys;
-  members_->map.for_each([&](const Key& key, const Entries&) { keys.push_back(key); });
+  members_->map.for_each([&](const Key& key, const Entries& entries) {
+    if (std::any_of(entries.begin(), entries.end(), is_here)) keys.push_back(key);
+  });
   return keys;
 }
 
 template <class State, HashableKey Key>
 std::size_t Group<State, Key>::size() const {
   std::size_t size = 0;
-  members_->map.for_each([&](const Key&, const Entries& entries) { size += entries.size(); });
+  members_->map.for_each([&](const Key&, const Entries& entries) {
+    size += static_cast<std::size_t>(std::count_if(entries.begin(), entries.end(), is_here));
+  });
   return size;
 }
 

@@ -32,8 +32,9 @@ class KeyLocks {
   ///         function throws.
   template <class Function>
   decltype(auto) with_lock(const Key& key, Function&& function, const CallSite& site) {
-    lock(key, site);
-    const Unlock unlock{*this, key};
+    const Key own = key;  // the function may change what `key` refers to
+    lock(own, site);
+    const Unlock unlock{*this, own};
     return std::forward<Function>(function)();
   }
 

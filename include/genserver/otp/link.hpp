@@ -45,16 +45,18 @@ inline void LinkWatcher::on_exit(const ExitedServer& server) noexcept {
   const auto victim = victim_.lock();
   const auto peer = peer_.lock();
   if (victim == nullptr || peer == nullptr) return;
-  std::shared_ptr<ExitWatcher> back;  // outlives the lock
+  std::shared_ptr<ExitWatcher> this_one;  // these outlive the lock
+  std::shared_ptr<ExitWatcher> back;
   {
     const std::scoped_lock lock{mutex()};
     const auto own = peer->links().find(victim->pid());
     if (own == peer->links().end() || own->second.get() != this) return;  // unlinked meanwhile
     const auto other = victim->links().extract(server.pid);
     if (!other.empty()) back = other.mapped();
-    back.swap(own->second);
+    this_one.swap(own->second);
     peer->links().erase(own);
   }
+  if (back != nullptr) victim->end().watchers().remove(*back);  // or they would add up
   signal(*victim, std::move(message_), ExitSignal{AnyRef::of(peer), server.name, server.reason});
 }
 
@@ -69,7 +71,13 @@ inline bool LinkWatcher::link(const std::shared_ptr<ServerCore>& server,
   }
   // Each is told by the other's end; who has ended meanwhile is found out here.
   const bool is_peer_there = peer->end().watchers().add(to_server);
-  if (!server->end().watchers().add(to_peer)) unlink(*server, *peer);
+  if (!server->end().watchers().add(to_peer)) {  // as if linked just before its end
+    unlink(*server, *peer);
+    if (is_peer_there) {
+      signal(*peer, peer->make_exit_message(),
+             ExitSignal{AnyRef::of(server), server->name(), server->end().refusal().reason});
+    }
+  }
   if (!is_peer_there) unlink(*server, *peer);
   return is_peer_there;
 }

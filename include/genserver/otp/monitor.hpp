@@ -142,7 +142,11 @@ inline void DownMessage::arm(const std::shared_ptr<DownMessage>& message, Server
   if (!observer.end().watchers().add(message->end_of_observer_)) {
     observer.raise(observer.end().refusal(), WaitKind::call, message->site());
   }
-  if (!target.watchers().add(message)) message->send(ExitReason::no_server());
+  if (!target.watchers().add(message)) {
+    message->send(ExitReason::no_server());
+  } else if (!message->is_active()) {  // the observer has ended in between
+    target.watchers().remove(*message);
+  }
 }
 
 inline void DownMessage::send(const ExitReason& reason) noexcept {

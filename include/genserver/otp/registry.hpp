@@ -43,6 +43,8 @@ class Registry {
   using Change = RegistryChange<State, Key>;
 
   Registry() = default;
+  /// No listener is called any more, but for one that runs on another thread at this moment.
+  ~Registry() { on_change({}); }
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <genserver/core/server_ref.hpp>
+#include <genserver/sync/platform/forced_unwind.hpp>
 
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace genserver {
@@ -50,18 +52,28 @@ class RegistryChanges {
     std::unique_lock lock{mutex_};
     if (is_telling_) return;
     is_telling_ = true;
+    struct Last {  // also if the thread is ended in the listener
+      RegistryChanges& changes;
+      std::unique_lock<std::mutex>& lock;
+      ~Last() {
+        if (!lock.owns_lock()) lock.lock();
+        changes.is_telling_ = false;
+      }
+    } const last{*this, lock};
     while (!changes_.empty() && listener_ != nullptr) {
-      const Change change = std::move(changes_.front());
+      std::optional<Change> change{std::move(changes_.front())};
       changes_.pop_front();
       const std::shared_ptr<const Listener> listener = listener_;
       lock.unlock();
       try {
-        (*listener)(change);
+        (*listener)(*change);
+      } catch (ForcedUnwind&) {
+        throw;
       } catch (...) {  // nobody is there to receive it
       }
+      change.reset();  // the user's key is not destroyed under the lock
       lock.lock();
     }
-    is_telling_ = false;
   }
 
  private:

@@ -218,7 +218,8 @@ inline StackRequest::Outcome StackRequest::ask(int thread, int signal, Deadline 
   answer = walked_;
   // P2. A failure means close(): it stays closed, and the answer is good. Relaxed: see there.
   state = done;
-  state_.compare_exchange_strong(state, idle, std::memory_order_release, std::memory_order_relaxed);
+  state_.compare_exchange_strong(state, idle, std::memory_order_release,  // P2
+                                 std::memory_order_relaxed);
   return Outcome::answered;
 }
 

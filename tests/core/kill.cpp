@@ -77,7 +77,7 @@ TEST_CASE("a killed server has ended when kill returns, without terminate", "[co
   CHECK(server.exit_reason() == ExitReason::killed());
   CHECK(reason_of([&] { server.call([] {}); }) == ExitReason::killed());
   CHECK_FALSE(server.cast([] {}));
-  CHECK(log->entries() == Entries{"destroyed"});
+  CHECK(eventually([&] { return log->entries() == Entries{"destroyed"}; }));
 }
 
 TEST_CASE("a kill does not wait for the handler that runs", "[core][kill]") {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -49,6 +50,7 @@ class DwarfUnits {
 
   Declaration find_declaration(std::uint64_t entry);
   std::string scope_of(const DwarfUnit& unit, std::uint64_t entry);
+  std::string find_name(std::uint64_t entry);
   std::string scope_name(std::uint64_t entry);
   std::shared_ptr<const DwarfUnit> read(std::uint64_t offset);
 
@@ -58,6 +60,7 @@ class DwarfUnits {
   AddressSpans spans_{};                  // their place is the root of a unit
   std::uint64_t counterpart_ = 0;         // of the skeleton, if there is one
   std::vector<std::shared_ptr<const DwarfUnit>> recent_{};
+  std::unordered_map<std::uint64_t, std::string> names_{};  // found already, by the entry
 };
 
 inline DwarfUnits::DwarfUnits(DwarfSections& sections, const DwarfUnit* skeleton)
@@ -126,6 +129,13 @@ inline DwarfUnits::Declaration DwarfUnits::find_declaration(std::uint64_t entry)
 }
 
 inline std::string DwarfUnits::function_name(std::uint64_t entry) {
+  constexpr std::size_t most_names = 4096;  // then it begins anew
+  if (const auto known = names_.find(entry); known != names_.end()) return known->second;
+  if (names_.size() == most_names) names_.clear();
+  return names_.emplace(entry, find_name(entry)).first->second;
+}
+
+inline std::string DwarfUnits::find_name(std::uint64_t entry) {
   const Declaration found = find_declaration(entry);
   if (!found.linkage_name.empty()) return demangled(found.linkage_name);
   if (found.name.empty() || found.name.starts_with("_Z")) return demangled(found.name);

@@ -105,11 +105,12 @@ TEST_CASE("all servers can be marked as traced, those that come later too", "[co
   const ServerIdentity identity = identity_of("traced", mailbox);
   ServerRecord& before = Directory::instance().acquire(identity);
 
-  Directory::instance().set_all_traced(true);
+  const auto none = [](Pid) { return false; };
+  Directory::instance().set_all_traced(true, none);
   ServerRecord& after = Directory::instance().acquire(identity);
   CHECK(before.is_traced());
   CHECK(after.is_traced());
-  Directory::instance().set_all_traced(false);
+  Directory::instance().set_all_traced(false, none);
   CHECK(!before.is_traced());
   CHECK(!after.is_traced());
 

@@ -41,9 +41,6 @@ class Directory {
   /// Sets the flag for all servers, those that come later included; with `keeps(pid)` it stays set.
   template <class Keeps>
   void set_all_traced(bool is_so, Keeps&& keeps);
-  void set_all_traced(bool is_so) {
-    set_all_traced(is_so, [](Pid) { return false; });
-  }
 
   /// Calls `use(ServerRecord&)` for every record ever made; some have no server.
   template <class Use>

@@ -39,7 +39,7 @@ class ExitMessage : public Message {
     if (!server.post(sent)) sent.self_.reset();
   }
 
-  void refuse(const Refusal&) noexcept override { const auto last = std::move(self_); }
+  void refuse(const Refusal&) noexcept override { end(); }
 
  protected:
   ExitMessage() noexcept : Message{CallSite{}} {}
@@ -57,10 +57,9 @@ template <class State>
 class ExitMessageFor final : public ExitMessage {
  public:
   void run(void* state) override {
-    auto& server = static_cast<ServerCore&>(Running::now()->server);
-    server.begin_handler();
+    running_server().begin_handler();
     static_cast<State*>(state)->handle_info(signal());
-    server.end_handler();
+    running_server().end_handler();
     end();
   }
 };
@@ -71,10 +70,9 @@ inline void AnyRef::exit(const ExitReason& reason, CallSite site) const {
   if (reason.kind() == ExitReason::Kind::killed) return server.kill();
   if (server.traps_exits()) {
     ExitSignal signal{AnyRef{}, {}, reason};
-    if (const Running* const running = Running::now()) {
-      auto& sender = static_cast<ServerCore&>(running->server);
-      signal.who = AnyRef::of(sender.shared_from_this());
-      signal.name = sender.name();
+    if (Running::now() != nullptr) {
+      signal.who = AnyRef::of(running_server().shared_from_this());
+      signal.name = running_server().name();
     }
     return ExitMessage::send(server.make_exit_message(), server, std::move(signal));
   }

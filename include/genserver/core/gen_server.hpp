@@ -129,7 +129,7 @@ ServerRef<State> self(CallSite site = CallSite::here()) {
   if (running == nullptr) {
     throw SelfWait{"self() was called at " + to_string(site) + ", outside of any server's handler"};
   }
-  auto& server = static_cast<ServerCore&>(running->server);
+  ServerCore& server = running_server();
   if (server.state_type() != Server<State>::type()) {
     server.raise_self_wait("self() was asked for a State that is not this server's", site);
   }

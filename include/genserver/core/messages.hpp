@@ -44,11 +44,6 @@ class Pooled {
   }
 };
 
-/// The server that runs on this thread.
-inline ServerCore& running_server() noexcept {
-  return static_cast<ServerCore&>(Running::now()->server);
-}
-
 /// Returns whether an exception in a call ends the server that runs on this thread.
 inline bool crashes_on_exception() noexcept {
   return running_server().options().on_exception == OnException::crash;

@@ -13,7 +13,6 @@
 #include <genserver/core/watchdog.hpp>
 #include <genserver/sync/shared_thread.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -300,6 +299,11 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   SharedThread thread_{};
 };
+
+/// The server whose handler runs on this thread; there has to be one.
+inline ServerCore& running_server() noexcept {
+  return static_cast<ServerCore&>(Running::now()->server);
+}
 
 inline void ServerCore::start(void (*make)(void* context), void* context) {
   watch_for_fork();

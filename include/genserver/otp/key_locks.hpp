@@ -64,9 +64,7 @@ class KeyLocks {
   static Holder caller() {
     static thread_local const char own = 0;
     Holder holder;
-    if (const Running* const running = Running::now()) {
-      holder.server = static_cast<ServerCore&>(running->server).shared_from_this();
-    }
+    if (Running::now() != nullptr) holder.server = running_server().shared_from_this();
     holder.thread = &own;
     return holder;
   }

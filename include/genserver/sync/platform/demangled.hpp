@@ -12,7 +12,7 @@ namespace genserver::platform {
 
 /// Returns the name as it is in the source, or as it is if it is none of C++.
 inline std::string demangled(std::string_view name) {
-  std::string text{name.substr(0, name.find('@'))};  // read@@GLIBC_2.2.5
+  std::string text{name};
   if (!text.starts_with("_Z")) return text;
   int status = 0;
   char* readable = abi::__cxa_demangle(text.c_str(), nullptr, nullptr, &status);

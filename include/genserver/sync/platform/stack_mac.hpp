@@ -10,17 +10,16 @@
 
 #include <genserver/base/deadline.hpp>
 #include <genserver/base/stack_trace.hpp>
+#include <genserver/sync/platform/demangled.hpp>
 #include <genserver/sync/platform/stack_raw.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <string>
 #include <string_view>
 
-#include <cxxabi.h>
 #include <dlfcn.h>
 #include <mach-o/loader.h>
 #include <mach/mach.h>
@@ -245,15 +244,6 @@ inline std::uintptr_t linked_address(const void* image) noexcept {
     place += command.cmdsize;
   }
   return 0;
-}
-
-inline std::string demangled(std::string text) {
-  if (!text.starts_with("_Z")) return text;
-  int status = 0;
-  char* readable = abi::__cxa_demangle(text.c_str(), nullptr, nullptr, &status);
-  if (readable != nullptr) text = readable;
-  std::free(readable);
-  return text;
 }
 
 // The offset is one that `atos -o FILE ADDRESS` takes.

@@ -176,7 +176,8 @@ inline void Symbolizer::append(std::uintptr_t address, StackTrace& trace) {
   Module& module = module_of(object, bias);
   frame.module = module.name;
   frame.offset = frame.address - bias;
-  frame.function = demangled(module.symbols.name_at(frame.offset));
+  const std::string_view name = module.symbols.name_at(frame.offset);
+  frame.function = demangled(name.substr(0, name.find('@')));  // read@@GLIBC_2.2.5
   std::string_view complaint = module.complaint;
   if (module.lines == nullptr) {
     trace.frames.push_back(std::move(frame));

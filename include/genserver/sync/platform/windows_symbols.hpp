@@ -7,13 +7,13 @@
 
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/dbghelp.hpp>
+#include <genserver/sync/platform/demangled.hpp>
 #include <genserver/sync/platform/pe_file.hpp>
 #include <genserver/sync/platform/windows_api.hpp>
 #include <genserver/sync/platform/windows_walk.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -21,8 +21,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <cxxabi.h>
 
 namespace genserver::platform {
 
@@ -98,17 +96,6 @@ inline bool are_in_one_function(std::uint64_t left, std::uint64_t right) noexcep
   return function_entry(left, image) == function_entry(right, image);
 }
 
-inline std::string demangled(std::string_view name) {
-  std::string text{name};
-  if (!text.starts_with("_Z")) return text;
-  int status = 0;
-  char* readable = abi::__cxa_demangle(text.c_str(), nullptr, nullptr, &status);
-  if (readable == nullptr) return text;
-  text = readable;
-  std::free(readable);
-  return text;
-}
-
 }  // namespace detail
 
 inline const Symbolizer::Module& Symbolizer::module_at(windows::Module place) {
@@ -146,7 +133,7 @@ inline void Symbolizer::ask_dbghelp(Frame& frame) {
   const DbgHelp::Name name = dbghelp_->name_at(frame.address);
   const bool is_inside = frame.address - name.begin < name.size;
   if (is_inside || detail::are_in_one_function(name.begin, frame.address)) {
-    frame.function = detail::demangled(name.text);
+    frame.function = demangled(name.text);
   }
   dbghelp_->find_line(frame);
 }
@@ -164,7 +151,7 @@ inline void Symbolizer::name(Frame& frame) {
   frame.module = module.name;
   frame.offset = frame.address - base + static_cast<std::uintptr_t>(module.file.image_base());
   if (module.functions.empty()) return ask_dbghelp(frame);
-  frame.function = detail::demangled(name_in(module, base, frame.address));
+  frame.function = demangled(name_in(module, base, frame.address));
 }
 
 }  // namespace genserver::platform

@@ -7,7 +7,6 @@
 #include <genserver/core/callee.hpp>
 #include <genserver/core/caller_edge.hpp>
 #include <genserver/core/tracer.hpp>
-#include <genserver/sync/platform/forced_unwind.hpp>
 
 #include <cstdint>
 #include <exception>
@@ -199,16 +198,15 @@ std::exception_ptr capture(Function&& function, bool crashes) {
   try {
     function();
     return nullptr;
-  } catch (ForcedUnwind&) {
-    throw;
   } catch (Exit&) {
     throw;
   } catch (...) {
-    if (crashes) throw;
+    std::exception_ptr error = std::current_exception();
+    if (error == nullptr || crashes) throw;  // null: no exception, but the end of the thread
     if (const Running* const running = Running::now()) {
       running->server.record().meter().count_exception();
     }
-    return std::current_exception();
+    return error;
   }
 }
 
@@ -431,12 +429,13 @@ bool RequestFor<R>::answer(Value&&... value) {
   std::exception_ptr error;
   try {
     outcome_.emplace_result_of([&]() -> R { return R(std::forward<Value>(value)...); });
-  } catch (ForcedUnwind&) {  // the thread ends in R's constructor
-    store(Refusal{Refusal::Kind::no_reply, ExitReason::normal()});
-    publish();
-    throw;
   } catch (...) {
     error = std::current_exception();
+    if (error == nullptr) {  // the thread ends in R's constructor
+      store(Refusal{Refusal::Kind::no_reply, ExitReason::normal()});
+      publish();
+      throw;
+    }
   }
   trace_reply(error != nullptr);
   if (error) store(std::move(error));

@@ -493,15 +493,16 @@ inline bool ServerCore::make_state(Start& start) {
     custody_.begin();
     start.make(start.context);
     has_state_ = true;
-  } catch (ForcedUnwind&) {
-    if (end_handler()) {
-      fail_start(start,
-                 std::make_exception_ptr(StartFailed{"the thread of \"" + name() +
-                                                     "\" was ended as it started"}));
-    }
-    throw;
   } catch (...) {
     error = std::current_exception();
+    if (error == nullptr) {  // the thread ends
+      if (end_handler()) {
+        fail_start(start,
+                   std::make_exception_ptr(StartFailed{"the thread of \"" + name() +
+                                                       "\" was ended as it started"}));
+      }
+      throw;
+    }
   }
   if (!end_handler()) {  // killed: the starter has been told
     if (!has_state_) clean_up();

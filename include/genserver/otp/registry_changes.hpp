@@ -3,9 +3,9 @@
 #pragma once
 
 #include <genserver/core/server_ref.hpp>
-#include <genserver/sync/platform/forced_unwind.hpp>
 
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -67,9 +67,8 @@ class RegistryChanges {
       lock.unlock();
       try {
         (*listener)(*change);
-      } catch (ForcedUnwind&) {
-        throw;
       } catch (...) {  // nobody is there to receive it
+        if (std::current_exception() == nullptr) throw;  // the thread ends
       }
       change.reset();  // the user's key is not destroyed under the lock
       lock.lock();

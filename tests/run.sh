@@ -40,13 +40,22 @@ case $compilers in *' clang++'*) need_clang ;; esac
 install_missing
 choose_tools
 
-passed=0 failed=0 summary=
+passed=0 failed=0 summary= losses=
 
 # add_up CONFIGURATION PASSED FAILED WHAT
 add_up() {
   passed=$((passed + $2)) failed=$((failed + $3))
   summary="$summary$(printf '%-16s %4d passed, %d failed%s' "$1" "$2" "$3" "$4")
 "
+}
+
+# losses_in LOG CONFIGURATION: what the failed tests printed, once more, where it can be found.
+losses_in() {
+  awk -v preset="$2" '
+    /^ *[0-9]+\/[0-9]+ Test +#/ { is_lost = /\*\*\*/; if (is_lost) print "\n" preset ": " $0; next }
+    /^ *Start +[0-9]+: / || /^[0-9]+% tests passed/ { is_lost = 0 }
+    is_lost
+  ' "$1"
 }
 
 # test_with PRESET: ctest's log says `100% tests passed, 0 tests failed out of 42`.
@@ -66,6 +75,8 @@ test_with() {
       add_up "$1" 0 1 " (ctest ended with $outcome)"
     else
       add_up "$1" $((all - lost)) "$lost" ""
+      [ "$lost" -eq 0 ] || losses="$losses$(losses_in "$log" "$1")
+"
     fi
   fi
 }
@@ -78,5 +89,5 @@ for compiler in $compilers; do
   done
 done
 
-printf '\n%s%d passed, %d failed\n' "$summary" "$passed" "$failed"
+printf '%s\n%s%d passed, %d failed\n' "$losses" "$summary" "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -88,6 +88,17 @@ class ThreadRecord {
   ThreadRecord* next_free_ = nullptr;  // guarded by free_records().mutex
 };
 
+namespace detail {
+
+/// A template only so that a program of many files can compile it, and the reader of debug
+/// information with it, once: see symbolize().
+template <class Stack>
+StackTrace symbolized(const Stack& stack) {
+  return platform::named(stack);
+}
+
+}  // namespace detail
+
 /// Finds functions, files and lines that belong to the addresses; also the functions that were
 /// inlined there, as frames of their own.
 ///
@@ -97,8 +108,11 @@ class ThreadRecord {
 ///
 /// Blocks:  while another thread does the same.
 /// Cost:    a millisecond when a file is used for the first time, some 70 with 40 MB of debug
-///          information; then 0.1 to 5. The file is kept mapped.
-inline StackTrace symbolize(const RawStack& stack) { return platform::named(stack); }
+///          information; then 0.1 to 5. The file is kept mapped. Each file of a program that
+///          includes the library compiles it, a quarter of the whole, unless it says
+///          `extern template StackTrace detail::symbolized(const RawStack&);` and one file
+///          `template StackTrace detail::symbolized(const RawStack&);`, in namespace genserver.
+inline StackTrace symbolize(const RawStack& stack) { return detail::symbolized(stack); }
 
 /// Takes the stack of a thread and names it. Blocks: as capture_stack() and symbolize().
 inline StackTrace backtrace(ThreadRecord& thread, std::uint64_t incarnation) {

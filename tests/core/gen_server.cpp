@@ -510,6 +510,18 @@ TEST_CASE("outside of a handler there is no self", "[core][gen_server]") {
   CHECK(has(error->what(), "gen_server.cpp"));
 }
 
+TEST_CASE("a reference that forgot State finds it again", "[core][gen_server]") {
+  GenServer<int> server{{}, 7};
+  const genserver::AnyRef any = server;
+
+  const genserver::ServerRef<int> found = genserver::ref_cast<int>(any);
+  REQUIRE(found);
+  CHECK(found == server);
+  CHECK(found.call([](int& n) { return n; }) == 7);
+  CHECK_FALSE(genserver::ref_cast<long>(any));
+  CHECK_FALSE(genserver::ref_cast<int>(genserver::AnyRef{}));
+}
+
 TEST_CASE("self with another State is refused", "[core][gen_server]") {
   GenServer<int> server{{.name = "ints"}, 0};
   const auto ask = [] { static_cast<void>(genserver::self<long>()); };

@@ -136,4 +136,13 @@ ServerRef<State> self(CallSite site = CallSite::here()) {
   return ServerRef<State>{std::static_pointer_cast<Server<State>>(server.shared_from_this())};
 }
 
+/// Returns the reference as one to a server with this State; an empty one if its State is another,
+/// or it is empty itself.
+template <class State>
+[[nodiscard]] ServerRef<State> ref_cast(const AnyRef& ref) noexcept {
+  const std::shared_ptr<ServerCore>& server = ref.shared_core();
+  if (server == nullptr || server->state_type() != Server<State>::type()) return {};
+  return ServerRef<State>{std::static_pointer_cast<Server<State>>(server)};
+}
+
 }  // namespace genserver

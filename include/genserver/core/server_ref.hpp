@@ -253,6 +253,8 @@ class ServerRef : public AnyRef {
  private:
   template <class Other>
   friend ServerRef<Other> self(CallSite site);
+  template <class Other>
+  friend ServerRef<Other> ref_cast(const AnyRef& ref) noexcept;
 
   template <class Message>
   struct InfoOf {

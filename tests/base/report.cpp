@@ -130,6 +130,7 @@ TEST_CASE("the kinds of reports have names", "[base][report]") {
   CHECK(to_string(Report::Kind::crash) == std::string_view{"crash"});
   CHECK(to_string(Report::Kind::abandoned) == std::string_view{"abandoned"});
   CHECK(to_string(Report::Kind::overflow) == std::string_view{"overflow"});
+  CHECK(to_string(Report::Kind::supervisor) == std::string_view{"supervisor"});
 }
 
 TEST_CASE("a crash is reported with its reason and where the message came from", "[base][report]") {
@@ -253,6 +254,22 @@ TEST_CASE("an overflow is reported with the number of lost requests", "[base][re
   CHECK_THAT(report.text(), ContainsSubstring(" 1 request refused or dropped since"));
 }
 
+TEST_CASE("a supervisor's child is reported with its id and where it was specified",
+          "[base][report]") {
+  Report report = about(Report::Kind::supervisor);
+  report.child = "cache";
+  report.site = main_site;
+  report.reason = ExitReason::shutdown("upgrade");
+  report.outcome = "it did not end in time, and was killed";
+
+  CHECK(report.text() ==
+        "genserver: child \"cache\" of Account:3: shutdown: upgrade\n"
+        "  its specification was made at main.cpp:12 in main\n"
+        "  it did not end in time, and was killed\n");
+  CHECK(report.json().starts_with(
+      R"({"kind":"supervisor","server":"Account","pid":3,"child":"cache",)"));
+}
+
 TEST_CASE("stacks are printed below the name of their server", "[base][report]") {
   Report report = about(Report::Kind::stuck);
   Frame frame;
@@ -279,7 +296,8 @@ TEST_CASE("a report does not print what is not set", "[base][report]") {
 
 TEST_CASE("no line of a report is wider than 80 columns", "[base][report]") {
   const auto kind = GENERATE(Report::Kind::deadlock, Report::Kind::stuck, Report::Kind::crash,
-                             Report::Kind::abandoned, Report::Kind::overflow);
+                             Report::Kind::abandoned, Report::Kind::overflow,
+                             Report::Kind::supervisor);
 
   const std::string text = full_report(kind).text();
 

@@ -46,12 +46,15 @@ struct Report {
                 ///< message, cycle, callers, mailbox, stacks.
     crash,      ///< A server ended abnormally: reason, site and client of the message.
     abandoned,  ///< A server was killed while its handler runs: stacks.
-    overflow    ///< A full mailbox refused or dropped requests: count, mailbox, site of the last.
+    overflow,   ///< A full mailbox refused or dropped requests: count, mailbox, site of the last.
+    supervisor  ///< A child did not start, or not end, or too often: child, reason, site of its
+                ///< specification, outcome. `server` is the supervisor.
   };
 
   Kind kind = Kind::crash;
   std::string server{};
   Pid pid{};
+  std::string child{};             ///< The id of a supervisor's child.
   CallSite site{};                 ///< Where the message was sent that this is about.
   std::string client{};            ///< Who sent it: a server, or a thread if there is no pid.
   Pid client_pid{};
@@ -76,7 +79,8 @@ struct Report {
 
 /// Returns the kind as a word.
 constexpr const char* to_string(Report::Kind kind) noexcept {
-  constexpr const char* words[] = {"deadlock", "stuck", "crash", "abandoned", "overflow"};
+  constexpr const char* words[] = {"deadlock",  "stuck",    "crash",
+                                   "abandoned", "overflow", "supervisor"};
   return words[static_cast<std::size_t>(kind)];
 }
 
@@ -124,6 +128,8 @@ inline Phrases headline(const Report& report) {
       return {"mailbox of " + who + " is full:",
               fmt::format("{} request{} refused or dropped since the last report", report.count,
                           report.count == 1 ? "" : "s")};
+    case Report::Kind::supervisor:
+      return {fmt::format("child \"{}\" of {}:", report.child, who), report.reason.what()};
   }
   return {who, ""};
 }
@@ -131,8 +137,9 @@ inline Phrases headline(const Report& report) {
 // Who sent the message and where; empty if neither is known.
 inline Phrases sender_of(const Report& report) {
   if (report.client.empty() && report.site.line == 0) return {};
-  std::string who =
-      report.kind == Report::Kind::overflow ? "the last one was sent" : "the message was sent";
+  std::string who = "the message was sent";
+  if (report.kind == Report::Kind::overflow) who = "the last one was sent";
+  if (report.kind == Report::Kind::supervisor) who = "its specification was made";
   if (!report.client.empty()) who += " by " + name_of(report.client, report.client_pid);
   return {who, report.site.line == 0 ? "" : "at " + to_string(report.site)};
 }
@@ -241,6 +248,7 @@ inline std::string Report::json() const {
   json.begin_object().member("kind", to_string(kind));
   write_set(json, "server", server);
   write_set(json, "pid", pid.value());
+  write_set(json, "child", child);
   write_set(json, "client", client);
   write_set(json, "client_pid", client_pid.value());
   write_site(json, site);

@@ -8,7 +8,9 @@
 #include <genserver/core/snapshot_text.hpp>
 #include <genserver/core/trace.hpp>
 #include <genserver/core/trace_recorder.hpp>
+#include <genserver/otp/dynamic_supervisor.hpp>
 #include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>
 #include <genserver/otp/monitor.hpp>
 #include <genserver/otp/registry.hpp>
+#include <genserver/otp/supervisor.hpp>

@@ -41,6 +41,11 @@ class CallerEdge {
   void check() {
     if (caller_ != nullptr) check_caller();
   }
+  /// The same for who knows what to do then: returns whether it closes a circle, and reports
+  /// nothing.
+  [[nodiscard]] bool is_circular() {
+    return caller_ != nullptr && waiting_.find_cycle(true).has_value();
+  }
 
  private:
   void check_caller();

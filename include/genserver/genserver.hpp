@@ -12,5 +12,7 @@
 #include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>
 #include <genserver/otp/monitor.hpp>
+#include <genserver/otp/partition_supervisor.hpp>
 #include <genserver/otp/registry.hpp>
+#include <genserver/otp/supervision_tree.hpp>
 #include <genserver/otp/supervisor.hpp>

@@ -8,6 +8,7 @@
 #include <genserver/core/snapshot_text.hpp>
 #include <genserver/core/trace.hpp>
 #include <genserver/core/trace_recorder.hpp>
+#include <genserver/otp/application.hpp>
 #include <genserver/otp/dynamic_supervisor.hpp>
 #include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>

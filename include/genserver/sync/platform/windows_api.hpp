@@ -42,6 +42,10 @@ __declspec(dllimport) int __stdcall MultiByteToWideChar(unsigned code_page, Word
 __declspec(dllimport) Handle __stdcall GetCurrentProcess();
 __declspec(dllimport) Handle __stdcall GetCurrentThread();
 
+__declspec(dllimport) int __stdcall SetConsoleCtrlHandler(int(__stdcall* handler)(Word event),
+                                                          int is_added);
+__declspec(dllimport) void __stdcall Sleep(Word milliseconds);
+
 }  // extern "C"
 
 /// Returns `name` of a library that is loaded already; null if there is no such thing.

@@ -96,3 +96,17 @@ TEST_CASE("no signal is lost however it races with a wait", "[core][interrupts][
     other.join();
   }
 }
+
+TEST_CASE("a stop token tells that the server is asked to stop only if it is to",
+          "[core][interrupts]") {
+  Interrupts interrupts;
+  const StopToken token = interrupts.stop_token();
+
+  interrupts.ask_to_stop();
+  CHECK_FALSE(token.stop_requested());  // what was sent before the stop is still handled
+
+  interrupts.heed_stops();
+  CHECK(token.stop_requested());  // also if it was asked before
+  CHECK_NOTHROW(interrupts.check());
+  CHECK_FALSE(interrupts.is_raised());
+}

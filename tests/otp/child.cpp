@@ -177,10 +177,10 @@ TEST_CASE("an owner may be dropped last in the handler of the next server", "[ot
   const auto alive = std::make_shared<std::atomic<int>>(0);
   Supervisor supervisor{};
   const auto child = supervisor.start_child<Counter>({.id = "a"}, alive);
-  auto kept = std::make_shared<std::shared_ptr<Counter>>(child.lock());
+  std::shared_ptr<Counter> kept = child.lock();
   crash(supervisor, child);
 
-  child->call([kept](int&) { kept->reset(); });
+  child->call([&](int&) { kept.reset(); });
 
   CHECK(*alive == 1);
 }

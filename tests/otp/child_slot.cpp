@@ -3,6 +3,7 @@
 
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
+#include <support/gate.hpp>
 #include <support/report_log.hpp>
 #include <support/thrown.hpp>
 
@@ -81,6 +82,30 @@ TEST_CASE("a server that has ended does not run, whatever the slot has heard",
   CHECK(place.slot.status() == ChildStatus::running);
   CHECK_FALSE(place.slot.is_running());
   CHECK_FALSE(place.wait(Deadline::after(0s)));
+}
+
+TEST_CASE("a server that is about to end does not run any more", "[otp][child_slot]") {
+  struct Lingering {
+    void terminate(const ExitReason&) {
+      entered->open();
+      left->wait();
+    }
+    Gate* entered;
+    Gate* left;
+  };
+  Place place;
+  Gate entered;
+  Gate left;
+  const auto server = start<GenServer<Lingering>>(Options{}, &entered, &left);
+  place.slot.set_running(server, *server);
+
+  server->request_stop();
+  entered.wait();
+
+  CHECK(server->is_alive());
+  CHECK_FALSE(place.slot.is_running());
+  CHECK_FALSE(place.wait(Deadline::after(0s)));
+  left.open();
 }
 
 TEST_CASE("who waits is woken by a server, and by there never being one",

@@ -55,6 +55,12 @@ class Interrupts {
   /// Returns what tells handlers that wait elsewhere that a signal has come.
   [[nodiscard]] StopToken stop_token();
 
+  /// From now on stop_token() also tells that the server is asked to stop: for a handler that runs
+  /// for as long as the server does.
+  void heed_stops();
+  /// The server is asked to stop, or its long handler is over.
+  void ask_to_stop() noexcept;
+
   /// Sleeps until `done`. Blocks: until then, or the deadline, or a signal, if it is_due().
   Waited sleep(OneShot& done, Deadline deadline) noexcept;
 
@@ -63,6 +69,8 @@ class Interrupts {
   std::optional<ExitReason> reason_{};       // guarded by mutex_
   OneShot* sleeping_on_ = nullptr;           // guarded by mutex_
   std::optional<StopSource> stop_source_{};  // guarded by mutex_; made when it is asked for
+  bool heeds_stops_ = false;                 // guarded by mutex_
+  bool is_asked_to_stop_ = false;            // guarded by mutex_
   std::atomic<bool> is_raised_{false};
   bool is_masked_ = false;  // of who runs the server
 };
@@ -90,6 +98,27 @@ inline StopToken Interrupts::stop_token() {
     if (reason_) stop_source_->request_stop();  // nobody can have a callback yet
   }
   return stop_source_->get_token();
+}
+
+inline void Interrupts::heed_stops() {
+  const StopToken token = stop_token();  // makes the source
+  std::optional<StopSource> source;
+  {
+    const std::scoped_lock lock{mutex_};
+    heeds_stops_ = true;
+    if (is_asked_to_stop_) source = stop_source_;
+  }
+  if (source) source->request_stop();  // as in raise()
+}
+
+inline void Interrupts::ask_to_stop() noexcept {
+  std::optional<StopSource> source;
+  {
+    const std::scoped_lock lock{mutex_};
+    is_asked_to_stop_ = true;
+    if (heeds_stops_) source = stop_source_;
+  }
+  if (source) source->request_stop();  // as in raise()
 }
 
 inline Waited Interrupts::sleep(OneShot& done, Deadline deadline) noexcept {

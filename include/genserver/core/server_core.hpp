@@ -350,6 +350,7 @@ inline void ServerCore::request_stop(const ExitReason& reason) noexcept {
   stop_message_.reason = reason;
   post(stop_message_);
   parker().unpark();  // it may be suspended, now or when it comes to that
+  interrupts().ask_to_stop();
 }
 
 inline bool ServerCore::stop(const ExitReason& reason, Deadline deadline, const CallSite& site,

@@ -31,7 +31,7 @@ class Child {
   [[nodiscard]] const std::string& id() const { return slot().id(); }
   [[nodiscard]] const AnyRef& supervisor() const { return slot().supervisor(); }
   [[nodiscard]] ChildStatus status() const { return slot().status(); }
-  /// Returns whether there is a server that takes messages.
+  /// Returns whether there is a server, and it is not ending.
   [[nodiscard]] bool is_running() const { return slot().is_running(); }
 
   /// Returns the T that is there now, and keeps it for the expression in which this is used.
@@ -48,8 +48,9 @@ class Child {
   /// Returns the server that is there now. Throws: as operator->.
   [[nodiscard]] ServerRef<typename T::state_type> ref() const { return operator->()->ref(); }
 
-  /// Waits until there is a server. Returns false if the time is up, and at once if there will
-  /// never be one: the child was removed, or the supervisor has ended.
+  /// Waits until there is a server that is not ending: after ServerGone, for the next one. Returns
+  /// false if the time is up, and at once if there will never be one: the child was removed, or the
+  /// supervisor has ended.
   ///
   /// Blocks: until the supervisor has started one, or `timeout`.
   /// Throws: Deadlock, in the handlers of a server that the supervisor waits for, and its own;

@@ -47,8 +47,12 @@ class ChildSlot {
   void set_gone(ChildStatus status, const ExitReason& reason) noexcept;
 
   [[nodiscard]] ChildStatus status() const;
-  /// Returns whether there is a server that takes messages; status() may learn of an end later.
-  [[nodiscard]] bool is_running() const;
+  /// Returns whether there is a server that takes messages; status() learns of an end later. Who got
+  /// ServerGone from the last server does not see that one again.
+  [[nodiscard]] bool is_running() const {
+    const std::scoped_lock lock{mutex_};
+    return takes_messages();
+  }
   /// Returns the owner of the server, or null while there is none.
   [[nodiscard]] std::shared_ptr<void> owner() const;
   /// Returns the server, or an empty reference while there is none.
@@ -85,12 +89,12 @@ class ChildSlot {
   static void wake(const Waiters& waiters) noexcept {
     for (const auto& waiter : waiters) waiter->wake();
   }
-  /// Returns whom to wake, if there is something new. With mutex_ held.
-  [[nodiscard]] Waiters end_waits() const noexcept;
-  /// A server that is ending counts no more, since its callers know already. With mutex_ held.
-  [[nodiscard]] bool has_server() const {
+  /// With mutex_ held.
+  [[nodiscard]] bool takes_messages() const {
     return status_ == ChildStatus::running && !server_.callee().is_closed();
   }
+  /// Returns whom to wake, if there is something new. With mutex_ held.
+  [[nodiscard]] Waiters end_waits() const noexcept;
   bool wait_for_news(Deadline deadline, const CallSite& site) const;
 
   const std::string id_;
@@ -142,11 +146,6 @@ inline ChildStatus ChildSlot::status() const {
   return status_;
 }
 
-inline bool ChildSlot::is_running() const {
-  const std::scoped_lock lock{mutex_};
-  return has_server();
-}
-
 inline std::shared_ptr<void> ChildSlot::owner() const {
   const std::scoped_lock lock{mutex_};
   return owner_;
@@ -192,7 +191,7 @@ inline bool ChildSlot::wait_for_news(Deadline deadline, const CallSite& site) co
   CallerEdge edge;
   {
     const std::scoped_lock lock{mutex_};
-    if (has_server() || status_ == ChildStatus::removed) return true;
+    if (takes_messages() || status_ == ChildStatus::removed) return true;
     edge.begin(supervisor, WaitKind::start, site);
     waiter->edge = edge.token();
     waiters_.push_back(waiter);

@@ -9,9 +9,11 @@
 #include <genserver/core/trace.hpp>
 #include <genserver/core/trace_recorder.hpp>
 #include <genserver/otp/application.hpp>
+#include <genserver/otp/behaviour.hpp>
 #include <genserver/otp/dynamic_supervisor.hpp>
 #include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>
+#include <genserver/otp/method_table.hpp>
 #include <genserver/otp/monitor.hpp>
 #include <genserver/otp/partition_supervisor.hpp>
 #include <genserver/otp/registry.hpp>

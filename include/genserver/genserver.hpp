@@ -11,11 +11,16 @@
 #include <genserver/otp/application.hpp>
 #include <genserver/otp/behaviour.hpp>
 #include <genserver/otp/dynamic_supervisor.hpp>
+#include <genserver/otp/end_listener.hpp>
 #include <genserver/otp/group.hpp>
 #include <genserver/otp/link.hpp>
 #include <genserver/otp/method_table.hpp>
 #include <genserver/otp/monitor.hpp>
 #include <genserver/otp/partition_supervisor.hpp>
 #include <genserver/otp/registry.hpp>
+#include <genserver/otp/runner.hpp>
+#include <genserver/otp/service_server.hpp>
+#include <genserver/otp/shutdown_guard.hpp>
 #include <genserver/otp/supervision_tree.hpp>
 #include <genserver/otp/supervisor.hpp>
+#include <genserver/otp/timed_restart.hpp>

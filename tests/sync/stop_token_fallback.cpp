@@ -3,4 +3,5 @@
 #include <version>
 
 #undef __cpp_lib_jthread
+#define STOP_TOKENS "the stop tokens that stand in for the standard's"
 #include "stop_token.cpp"  // its first include is that of the header

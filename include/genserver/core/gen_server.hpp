@@ -97,6 +97,8 @@ class GenServer : public ServerRef<State> {
   template <class T>
   static void dispose(T* object) noexcept {
     ServerCore& server = static_cast<GenServer*>(object)->core();
+    const Running* const running = Running::now();
+    const InterruptMask mask{running != nullptr ? &running->server.interrupts() : nullptr};
     const auto destroy = [](void* owner) { delete static_cast<T*>(owner); };
     if (server.leave() || !server.end().set_last(destroy, object)) destroy(object);
   }

@@ -65,6 +65,8 @@ class Interrupts {
   Waited sleep(OneShot& done, Deadline deadline) noexcept;
 
  private:
+  friend class InterruptMask;
+
   mutable std::mutex mutex_{};
   std::optional<ExitReason> reason_{};       // guarded by mutex_
   OneShot* sleeping_on_ = nullptr;           // guarded by mutex_
@@ -73,6 +75,27 @@ class Interrupts {
   bool is_asked_to_stop_ = false;            // guarded by mutex_
   std::atomic<bool> is_raised_{false};
   bool is_masked_ = false;  // of who runs the server
+};
+
+/// Sees to it that waits are not interrupted while it lives: for destructors of the user's, out of
+/// which no Exit may come.
+///
+/// Threads: who runs the server.
+class InterruptMask {
+ public:
+  /// `interrupts` may be null.
+  explicit InterruptMask(Interrupts* interrupts) noexcept
+      : interrupts_{interrupts},
+        was_masked_{interrupts != nullptr && std::exchange(interrupts->is_masked_, true)} {}
+  ~InterruptMask() {
+    if (interrupts_ != nullptr) interrupts_->is_masked_ = was_masked_;
+  }
+  InterruptMask(const InterruptMask&) = delete;
+  InterruptMask& operator=(const InterruptMask&) = delete;
+
+ private:
+  Interrupts* const interrupts_;
+  const bool was_masked_;
 };
 
 inline bool Interrupts::raise(const ExitReason& reason) noexcept {

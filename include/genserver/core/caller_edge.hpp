@@ -29,6 +29,11 @@ class CallerEdge {
   /// Returns what ends the edge; for who will answer.
   [[nodiscard]] WaitToken token() const noexcept { return waiting_.token(); }
 
+  /// Returns whether another wait of the same handler has replaced it meanwhile.
+  [[nodiscard]] bool is_replaced() const noexcept {
+    return caller_ != nullptr && !waiting_.is_there();
+  }
+
   /// Says since when it waits, once that is more than a moment.
   void set_since(Deadline::Clock::time_point since) noexcept {
     if (caller_ != nullptr) caller_->record().set_wait_since(since);
@@ -41,10 +46,10 @@ class CallerEdge {
   void check() {
     if (caller_ != nullptr) check_caller();
   }
-  /// The same for who knows what to do then: returns whether it closes a circle, and reports
-  /// nothing.
+  /// The same for who knows what to do then: returns whether it closes a circle, reports nothing,
+  /// and stays.
   [[nodiscard]] bool is_circular() {
-    return caller_ != nullptr && waiting_.find_cycle(true).has_value();
+    return caller_ != nullptr && waiting_.find_cycle(false).has_value();
   }
 
  private:

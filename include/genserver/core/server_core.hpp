@@ -91,7 +91,8 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   /// Asks it to end, and waits for the end of its thread. Returns false at the deadline.
   ///
-  /// Throws: SelfWait, Deadlock; then it was not asked; Exit, if the waiter leaves.
+  /// Throws: SelfWait; then it was not asked; Deadlock, as a rule before it was; Exit, if the waiter
+  ///         leaves.
   bool stop(const ExitReason& reason, Deadline deadline, const CallSite& site, Waiter waiter);
   /// The owner goes: stops it, and waits, unless that is the server's own handler, or would be a
   /// deadlock. Returns whether it has ended.
@@ -375,12 +376,17 @@ bool ServerCore::wait(Deadline deadline, const CallSite& site, Waiter waiter, Ca
   }
   CallerEdge edge{*this, WaitKind::stop, site};
   edge.check();
+  cause();
+  std::optional<CallerEdge> again;
+  if (edge.is_replaced()) {  // it has run the user's code, which has waited for others
+    again.emplace(*this, WaitKind::stop, site);
+    again->check();
+  }
   std::shared_ptr<EndWaiter> own;
   if (Running::now() != nullptr && waiter == Waiter::leaves) {
     own = std::make_shared<EndWaiter>();
     if (!end_.watchers().add(own)) own = nullptr;  // it is ending at this moment
   }
-  cause();
   if (own != nullptr) {
     const Waited waited = await_interruptibly(own->done, WaitKind::stop, site, deadline);
     if (waited != Waited::done) end_.watchers().remove(*own);

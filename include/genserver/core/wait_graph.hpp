@@ -58,6 +58,12 @@ class Waiting {
   /// Returns what ends the edge; of an edge that was not published, what ends nothing.
   [[nodiscard]] WaitToken token() const noexcept { return token_; }
 
+  /// Returns whether it is published, and neither ended nor replaced by a later wait's.
+  [[nodiscard]] bool is_there() const noexcept {
+    return token_.waiter != nullptr &&
+           token_.waiter->wait_.load(std::memory_order_seq_cst) == token_.word;  // as below
+  }
+
   /// Returns the circle that this edge closes, beginning with it, or nothing. With `withdraws`
   /// the edge is taken back in the same step, so that of several servers that close one circle at
   /// the same time exactly one finds it.

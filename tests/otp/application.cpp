@@ -459,3 +459,22 @@ TEST_CASE("a thread that is left behind does not keep the process from ending",
     CHECK(has(child.read_all(), "was abandoned"));
   }
 }
+
+TEST_CASE("a child that stops its own tree has ended when run() returns", "[otp][application]") {
+  struct Shop {
+    bool* is_closed;
+    void terminate(const ExitReason&) const { *is_closed = true; }
+  };
+  const ReportLog log;
+  bool is_closed = false;
+  Application application;
+  Supervisor tree{{}, child<GenServer<Shop>>({.id = "shop"}, Options{}, &is_closed)};
+
+  tree.child<GenServer<Shop>>("shop")->cast([&tree](Shop&) { tree.stop(); });
+  const int status = application.run(tree);
+
+  CHECK(status == 0);
+  CHECK(is_closed);
+  CHECK(application.killed().empty());
+  CHECK(log.count(Report::Kind::deadlock) == 0);
+}

@@ -2,6 +2,7 @@
 #include <genserver/otp/partition_supervisor.hpp>
 
 #include <support/catch.hpp>
+#include <support/gate.hpp>
 #include <support/report_log.hpp>
 #include <support/thrown.hpp>
 
@@ -153,4 +154,34 @@ TEST_CASE("keys find a copy while others resize", "[otp][partition_supervisor]")
   CHECK(answers + gone > 0);
   stores.resize(4);
   CHECK(stores.count_children().active == 4);
+}
+
+TEST_CASE("a supervisor may be killed while it resizes", "[otp][partition_supervisor]") {
+  struct Closing {
+    Gate* entered;
+    Gate* left;
+    void terminate(const ExitReason&) const {
+      entered->open();
+      left->wait();
+    }
+  };
+  const ReportLog log;
+  Gate entered;
+  Gate left;
+  PartitionSupervisor<GenServer<Closing>> stores{{.partitions = 4}, Options{}, &entered, &left};
+  bool is_gone = false;
+  std::thread resizing{[&] {
+    try {
+      stores.resize(2);
+    } catch (const ServerGone&) {
+      is_gone = true;
+    }
+  }};
+
+  entered.wait();
+  stores.kill();
+  resizing.join();
+  left.open();
+
+  CHECK(is_gone);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <genserver/otp/supervisor.hpp>
 
+#include <genserver/core/snapshot.hpp>
+
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
@@ -615,4 +617,106 @@ TEST_CASE("starting and stopping takes as long for each of 1000 children as for 
   };
 
   CHECK(time(1000) < 40 * time(100));  // 10, and room for a machine that is busy
+}
+
+TEST_CASE("a class may derive from a supervisor, and be a child itself", "[otp][supervisor]") {
+  struct Number : GenServer<int> {
+    explicit Number(int value = 21) : GenServer{{.name = "number"}, value} {}
+    int value() const {
+      return call([](int& n) { return n; });
+    }
+  };
+  struct Numbers : Supervisor {
+    explicit Numbers(int first)
+        : Supervisor{{.name = "numbers"}, child<Number>({.id = "a"}, first),
+                     child<Number>({.id = "b"})} {}
+    int sum() const { return child<Number>("a")->value() + child<Number>("b")->value(); }
+  };
+  Supervisor top{{.name = "top"}, child<Numbers>({.id = "numbers"}, 20)};
+
+  CHECK(top.child<Numbers>("numbers")->sum() == 41);
+  CHECK(top.children().at(0).is_supervisor);
+  CHECK(top.count_children() == ChildCounts{1, 1, 1, 0});
+}
+
+namespace {
+
+bool snapshot_waits_for(const AnyRef& waiter, const AnyRef& target) {
+  for (const ServerSnapshot& each : snapshot().servers) {
+    if (each.pid != waiter.pid() || !each.waits_for) continue;
+    return each.waits_for->target_pid == target.pid();
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a child's destructor may call others, also when its supervisor was killed",
+          "[otp][supervisor]") {
+  struct Closing {
+    Gate* entered;
+    Gate* left;
+    void terminate(const ExitReason&) const {
+      entered->open();
+      left->wait();
+    }
+  };
+  struct Session : GenServer<Closing> {
+    Session(GenServer<int>* of, Gate* entered, Gate* left)
+        : GenServer{{.name = "session"}, entered, left}, directory{of} {}
+    ~Session() override {
+      directory->call([](int& sessions) { --sessions; });
+    }
+    GenServer<int>* directory;
+  };
+  const ReportLog log;
+  Gate entered;
+  Gate left;
+  GenServer<int> directory{{.name = "directory"}, 1};
+  Supervisor supervisor;
+  supervisor.start_child<Session>({.id = "a"}, &directory, &entered, &left);
+  auto stopped = supervisor.async_call([](SupervisorState& state) {
+    state.terminate_child(std::string{"a"});
+  });
+
+  entered.wait();
+  supervisor.kill();
+  left.open();
+
+  CHECK_THROWS_AS(stopped.get(), ServerGone);
+  CHECK(eventually([&] { return directory.call([](int& sessions) { return sessions == 0; }); }));
+}
+
+TEST_CASE("a child that waited for its supervisor may still be told of the deadlock",
+          "[otp][supervisor]") {
+  struct Asking {
+    Supervisor* supervisor;
+    bool* is_told;
+    void terminate(const ExitReason&) const {
+      try {
+        static_cast<void>(supervisor->count_children());
+      } catch (const Deadlock&) {
+        *is_told = true;
+      }
+    }
+  };
+  const ReportLog log;
+  bool is_told = false;
+  Supervisor supervisor;
+  const auto child =
+      supervisor.start_child<GenServer<Asking>>({.id = "a"}, Options{}, &supervisor, &is_told);
+  const ServerRef<Asking> server = child.ref();
+  Gate queued;
+  supervisor.cast([&](SupervisorState& state) {
+    queued.wait();
+    state.terminate_child(std::string{"a"});
+  });
+
+  server.cast([](Asking& state) { static_cast<void>(state.supervisor->children()); });
+  REQUIRE(eventually([&] { return snapshot_waits_for(server, supervisor); }));
+  queued.open();
+  server.wait();
+
+  CHECK(is_told);
+  CHECK(server.exit_reason() == ExitReason::shutdown());
 }

@@ -25,9 +25,9 @@ namespace genserver {
 /// While a child starts or is being stopped the supervisor does nothing else. So a child that
 /// calls its supervisor then, from its State's constructor or terminate, gets Deadlock; and if its
 /// handler waits for the supervisor already, it gets an exit signal, and is killed if that does not
-/// end the wait. Only if the supervisor is itself ending, such a child ends after it. What T's own
-/// constructor and destructor call on the supervisor's thread is answered, but they get SelfWait
-/// from whatever would change the children.
+/// end the wait. Only if the supervisor is itself ending, such a child ends after it, and a later
+/// call gets ServerGone. What T's own constructor and destructor call on the supervisor's thread is
+/// answered, but they get SelfWait from whatever would change the children.
 ///
 /// Threads: any, but destruction; see GenServer.
 class AnySupervisor : public GenServer<SupervisorState> {

@@ -110,6 +110,7 @@ class Application {
   void begin_run(const CallSite& site);
   std::optional<ExitReason> await_request(const TreeEnd& end);
   void stop(AnySupervisor& tree, const ExitReason& reason, const TreeEnd& end);
+  std::vector<AnyRef> end_left(const StopLimit& limit);
   void kill_rest(const StopLimit& limit);
 
   const ApplicationOptions options_;
@@ -199,9 +200,11 @@ inline int Application::run(AnySupervisor& tree, CallSite site) {
   if (const auto reason = await_request(*end)) stop(tree, *reason, *end);
   tree.shared_core()->end().done().sleep(Deadline::never());  // until the others are told, too
   const StopLimit& limit = *tree.stop_limit();
+  std::vector<AnyRef> late = end_left(limit);
   kill_rest(limit);
   const std::scoped_lock lock{mutex_};
   killed_ = limit.killed();
+  killed_.insert(killed_.end(), late.begin(), late.end());
   const bool is_in_order =
       killed_.empty() && !limit.has_given_up() && !tree.exit_reason()->is_abnormal();
   return is_in_order ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -237,6 +240,19 @@ inline void Application::stop(AnySupervisor& tree, const ExitReason& reason, con
   }
   tree.kill();  // it hangs itself, as in a child's constructor
   if (*tree.exit_reason() == ExitReason::killed()) tree.stop_limit()->add_killed(tree);
+}
+
+/// Waits for those that waited for their supervisors. Returns whom it had to kill.
+inline std::vector<AnyRef> Application::end_left(const StopLimit& limit) {
+  const Deadline last = limit.get().or_earlier(Deadline::after(options_.shutdown));
+  std::vector<AnyRef> late;
+  for (const AnyRef& each : limit.left()) {
+    ServerCore& server = *each.shared_core();
+    if (server.end().done().sleep(last)) continue;
+    server.kill();
+    late.push_back(each);
+  }
+  return late;
 }
 
 /// Sees to the end of those whose supervisors had to be killed.

@@ -34,7 +34,8 @@ class Child {
   /// Returns whether there is a server, and it is not ending.
   [[nodiscard]] bool is_running() const { return slot().is_running(); }
 
-  /// Returns the T that is there now, and keeps it for the expression in which this is used.
+  /// Returns the T that is there now, and keeps it for the expression in which this is used. There
+  /// is no `*`, since nothing would keep what it refers to; use lock().
   ///
   /// Throws: ServerGone, which tells why there is none, while there is none.
   [[nodiscard]] std::shared_ptr<T> operator->() const {

@@ -98,7 +98,9 @@ ChildDefinition ChildDefinition::of(ChildSpec spec, Args&&... args) {
     const std::shared_ptr<T> owner = std::apply(
         [](const auto&... each) { return genserver::start<T>(each...); }, kept);
     StartedChild started{owner, *owner, {}};
-    if constexpr (requires { owner->stop_limit(); }) started.limit = owner->stop_limit();
+    if constexpr (std::is_same_v<typename T::state_type, SupervisorState>) {
+      started.limit = owner->stop_limit();
+    }
     return started;
   };
   return definition;

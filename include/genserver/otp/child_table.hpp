@@ -159,7 +159,7 @@ inline ChildCounts ChildTable::counts() const {
   ChildCounts counts;
   for (const SupervisedChild& child : children_) {
     ++counts.specs;
-    if (child.is_running()) ++counts.active;
+    if (child.is_running() && child.server().is_alive()) ++counts.active;
     ++(child.definition().is_supervisor() ? counts.supervisors : counts.workers);
   }
   return counts;

@@ -63,7 +63,7 @@ class PartitionSupervisor : public AnySupervisor {
   ///
   /// Throws: ChildError if there is no active copy.
   template <class Key>
-  [[nodiscard]] const Child<T>& at(const Key& key) const;
+  [[nodiscard]] Child<T> at(const Key& key) const;
 
   /// Returns how many copies there are, active or not.
   [[nodiscard]] std::size_t partitions() const noexcept { return children_.size(); }
@@ -147,7 +147,7 @@ std::vector<ChildDefinition> PartitionSupervisor<T>::definitions_of(
 
 template <class T>
 template <class Key>
-const Child<T>& PartitionSupervisor<T>::at(const Key& key) const {
+Child<T> PartitionSupervisor<T>::at(const Key& key) const {
   const std::size_t active = this->active();
   if (active != 0) return children_[detail::partition_of(key) % active];
   throw ChildError{ChildError::Kind::not_found,
@@ -161,7 +161,7 @@ void PartitionSupervisor<T>::resize(std::size_t active, CallSite site) {
                                       "be resized to {} at {}",
                                       name(), partitions(), active, to_string(site))};
   }
-  const auto resize = [active, count = active_, all = partitions()](SupervisorState& state) {
+  auto resize = [active, count = active_, all = partitions()](SupervisorState& state) {
     // Keys are sent to a copy only while it is meant to run. Relaxed: see active_.
     for (std::size_t now = count->load(std::memory_order_relaxed); now < active; ++now) {
       state.restart_child(std::to_string(now));
@@ -173,7 +173,7 @@ void PartitionSupervisor<T>::resize(std::size_t active, CallSite site) {
       state.terminate_child(std::to_string(last - 1));
     }
   };
-  call(resize, site);
+  call(std::move(resize), site);
 }
 
 }  // namespace genserver

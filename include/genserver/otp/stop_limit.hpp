@@ -54,6 +54,14 @@ class StopLimit {
     return killed_;
   }
 
+  /// Notes that `server` waits for its supervisor, and ends after it: for the topmost one.
+  void add_left(const AnyRef& server);
+  /// Returns those servers, some of which may have ended since.
+  [[nodiscard]] std::vector<AnyRef> left() const {
+    const std::scoped_lock lock{mutex_};
+    return left_;
+  }
+
   /// Notes that there were too many restarts.
   void give_up() {
     const std::scoped_lock lock{mutex_};
@@ -81,6 +89,7 @@ class StopLimit {
   Time time_{};
   std::shared_ptr<StopLimit> above_{};  // null: it is topmost
   std::vector<AnyRef> killed_{};
+  std::vector<AnyRef> left_{};
   bool has_given_up_ = false;
 };
 
@@ -103,6 +112,12 @@ inline Deadline StopLimit::of_child(bool is_supervisor, Clock::time_point asked)
   const Clock::time_point last = limit.when() + grace;
   if (is_supervisor) return last;
   return std::max(limit.when(), std::min(asked + grace / 8, last));
+}
+
+inline void StopLimit::add_left(const AnyRef& server) {
+  if (const auto above = this->above()) return above->add_left(server);
+  const std::scoped_lock lock{mutex_};
+  left_.push_back(server);
 }
 
 inline void StopLimit::add_killed(const AnyRef& server) {

@@ -99,17 +99,18 @@ class SupervisedChild {
         : child{std::move(of)}, limit{std::move(supervisors)} {}
     void on_exit(const ExitedServer&) noexcept override {
       const auto its = child.lock();
-      if (its == nullptr) return;
+      if (its == nullptr || its->end().is_over()) return;
       its->exit(ExitReason::killed());
       note_killed(*limit, AnyRef::of(its));
     }
     const std::weak_ptr<ServerCore> child;
     const std::shared_ptr<StopLimit> limit;
   };
-  enum class Awaited {
-    ended,
-    late,
-    circular  ///< It did not wait: the server waits for its supervisor.
+  /// Keeps the owner of a child that was left until that has ended.
+  struct Keeper final : ExitWatcher {
+    explicit Keeper(std::shared_ptr<void> of) noexcept : owner{std::move(of)} {}
+    void on_exit(const ExitedServer&) noexcept override { owner.reset(); }
+    std::shared_ptr<void> owner;
   };
 
   void prepare_stop() noexcept {
@@ -120,8 +121,9 @@ class SupervisedChild {
   void ask(const ExitReason& reason) noexcept;
   template <class Cause>
   Stopped finish(IfCircular if_circular, Cause&& cause) noexcept;
-  template <class Cause>
-  Awaited await_end(Cause&& cause) noexcept;
+  Stopped leave() noexcept;
+  bool await_end(CallerEdge& edge) noexcept;
+  static bool is_circular(CallerEdge& edge) noexcept;
   [[nodiscard]] Deadline kill_at() const {
     return kill_at_.or_earlier(limit_->of_child(definition_.is_supervisor(), asked_at_));
   }
@@ -180,46 +182,59 @@ inline void SupervisedChild::ask(const ExitReason& reason) noexcept {
 template <class Cause>
 SupervisedChild::Stopped SupervisedChild::finish(IfCircular if_circular, Cause&& cause) noexcept {
   ServerCore& server = *started_.server.shared_core();
-  Awaited awaited = await_end(cause);
-  if (awaited == Awaited::circular) {  // a signal ends most waits, but that takes a moment
+  OneShot& done = server.end().done();
+  // From here on who calls the supervisor closes the circle, and gets Deadlock.
+  CallerEdge edge{server, WaitKind::stop, spec().site};
+  bool is_late = is_circular(edge);
+  cause();
+  if (is_late) {  // a signal ends most waits, but that takes a moment
     constexpr std::chrono::milliseconds moment{100};
     if (if_circular == IfCircular::kill) server.exit(ExitReason::shutdown());
-    server.end().done().sleep(kill_at().or_earlier(Deadline::after(moment)));
-    awaited = await_end([] {});
+    done.sleep(kill_at().or_earlier(Deadline{asked_at_ + moment}));
+    is_late = !done.is_set() && is_circular(edge);
+    if (is_late && if_circular == IfCircular::leave) return leave();
   }
-  if (awaited == Awaited::circular && if_circular == IfCircular::leave) return Stopped::left;
-  if (awaited != Awaited::ended) {
+  const bool was_circular = is_late;
+  if (!is_late) is_late = !await_end(edge);
+  if (is_late) {
     server.kill();
-    server.end().done().sleep(Deadline::never());  // until all who monitor it have been told
+    done.sleep(Deadline::never());  // until all who monitor it have been told
   }
   const bool is_abandoned = server.record().life() == ServerRecord::Life::abandoned;
-  if (awaited != Awaited::ended || is_abandoned) note_killed(*limit_, started_.server);
-  if (awaited == Awaited::ended) return Stopped::ended;
-  return awaited == Awaited::circular ? Stopped::killed_circular : Stopped::killed;
+  if (is_late || is_abandoned) note_killed(*limit_, started_.server);
+  if (!is_late) return Stopped::ended;
+  return was_circular ? Stopped::killed_circular : Stopped::killed;
 }
 
-/// Waits for the end that `cause()` brings about, until its time is up. A circle that is there
-/// before is returned; who closes one afterwards gets Deadlock.
-template <class Cause>
-SupervisedChild::Awaited SupervisedChild::await_end(Cause&& cause) noexcept {
+/// Lets the server end later, and its owner with it.
+inline SupervisedChild::Stopped SupervisedChild::leave() noexcept {
+  try {
+    limit_->add_left(started_.server);
+    const auto keeper = std::make_shared<Keeper>(slot_->owner());
+    if (!started_.server.shared_core()->end().watchers().add(keeper)) keeper->owner.reset();
+  } catch (...) {  // out of memory: then its owner is dropped here
+  }
+  return Stopped::left;
+}
+
+inline bool SupervisedChild::is_circular(CallerEdge& edge) noexcept {
+  try {
+    return edge.is_circular();
+  } catch (...) {  // out of memory: then its time ends it
+    return false;
+  }
+}
+
+/// Waits for the end of a server that was asked to end. Returns false if its time is up.
+inline bool SupervisedChild::await_end(CallerEdge& edge) noexcept {
   constexpr std::chrono::milliseconds moment{100};  // a limit that is set now wakes nobody
   ServerCore& server = *started_.server.shared_core();
-  CallerEdge edge{server, WaitKind::stop, spec().site};
-  bool is_circular = false;
-  try {
-    is_circular = edge.is_circular();
-  } catch (...) {  // out of memory: then its time ends it
-  }
-  cause();
-  if (is_circular) return Awaited::circular;
   LongWaitScope watched{server, WaitKind::stop, spec().site};
   edge.set_since(watched.since());
   for (;;) {  // ended by the server's end, or by its time
     const Deadline kill_at = this->kill_at();
-    if (server.end().done().sleep(kill_at.or_earlier(Deadline::after(moment)))) {
-      return Awaited::ended;
-    }
-    if (kill_at.has_passed()) return Awaited::late;
+    if (server.end().done().sleep(kill_at.or_earlier(Deadline::after(moment)))) return true;
+    if (kill_at.has_passed()) return false;
     watched.tell_if_long();
   }
 }

@@ -64,14 +64,20 @@ class Supervisor : public AnySupervisor {
     call([id](SupervisorState& state) { state.delete_child(id); }, site);
   }
 
+  /// As genserver::child(), which this class would hide from those that derive from it.
+  template <class T, class... Args>
+  [[nodiscard]] static ChildDefinition child(ChildSpec spec, Args&&... args) {
+    return ChildDefinition::of<T>(std::move(spec), std::forward<Args>(args)...);
+  }
+
   /// Returns a handle to a child that was started as a T.
   ///
   /// Throws: ChildError if there is no such child; InvalidArgument if it is no T; ServerGone.
-  template <class T>
-  [[nodiscard]] Child<T> child(const std::string& id, CallSite site = CallSite::here()) const {
-    const void* const type = ChildDefinition::type_of<T>();
-    return Child<T>{call(
-        [id, type](SupervisorState& state) { return state.slot_of(id, type); }, site)};
+  template <class T, std::convertible_to<std::string> Id>
+  [[nodiscard]] Child<T> child(const Id& id, CallSite site = CallSite::here()) const {
+    auto find = [id = std::string{id}, type = ChildDefinition::type_of<T>()](
+                    SupervisorState& state) { return state.slot_of(id, type); };
+    return Child<T>{call(std::move(find), site)};
   }
 };
 

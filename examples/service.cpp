@@ -11,11 +11,11 @@ using genserver::ServiceContext;
 
 int main() {
   genserver::set_report_sink([](const genserver::Report&) {});  // main tells of the failure itself
+  int ticks = 0;  // what services use outlives their runner
   genserver::FailureListener failures;
   genserver::Runner runner{{.on_end = failures}};
   const genserver::ShutdownGuard guard{runner, 10s};  // reports who does not halt in time
 
-  int ticks = 0;
   const Service ticker{"ticker", [&](ServiceContext& context) {
     std::puts("ticker: getting ready");
     context.ready();                                 // start() returns

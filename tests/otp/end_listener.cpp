@@ -7,6 +7,7 @@
 #include <support/gate.hpp>
 
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -104,6 +105,24 @@ TEST_CASE("a handler that takes leaves with an exit signal", "[otp][end_listener
   server.wait();
 
   CHECK(server.exit_reason() == ExitReason::shutdown());
+}
+
+TEST_CASE("trying to take returns also in a handler with an exit signal", "[otp][end_listener]") {
+  const EndListener ends;
+  GenServer<int> server{{}, 0};
+  Gate entered;
+  std::optional<bool> has_taken;
+  server.cast([&] {
+    entered.open();
+    while (!self_stop_token().stop_requested()) std::this_thread::yield();
+    has_taken = ends.try_take().has_value();
+  });
+  entered.wait();
+
+  server.exit(ExitReason::shutdown());
+  server.wait();
+
+  CHECK(has_taken == false);
 }
 
 TEST_CASE("each end is taken once, whoever takes", "[otp][end_listener]") {

@@ -212,8 +212,11 @@ TEST_CASE("a service that is killed, or told to exit, before it is ready has fai
     has_left.open();
   }};
   std::string message;
+  ExitReason reason = ExitReason::normal();
   std::thread starter{[&] {
-    message = thrown<ServiceError>([&] { runner.start(service); })->what();
+    const auto error = thrown<ServiceError>([&] { runner.start(service); });
+    message = error->what();
+    reason = error->reason();
   }};
   entered.wait();
 
@@ -226,6 +229,7 @@ TEST_CASE("a service that is killed, or told to exit, before it is ready has fai
   starter.join();
 
   CHECK(has(message, is_killed ? "ended from outside: killed" : "ended from outside: no server"));
+  CHECK(reason == (is_killed ? ExitReason::killed() : ExitReason::no_server()));
   CHECK(runner.state(service) == State::halted);
   go_on.open();
   has_left.wait();
@@ -364,6 +368,107 @@ TEST_CASE("a service that has been started is halted exactly once, whoever races
     CHECK(ends == starts);
     CHECK(runner.services().empty());
   }
+}
+
+TEST_CASE("a service may be halted when it is known but not begun", "[otp][runner]") {
+  Runner runner;
+  int ends = 0;
+  int ends_at_halt = 0;
+  State state = State::starting;
+  const Service second{
+      "second", run_until_halted, {.on_end = [&](const ServiceEnd&) { ++ends; }}};
+  const Service first{"first", run_until_halted, {.on_state = [&](const ServiceChange& change) {
+                        if (change.to != State::starting) return;
+                        runner.halt(second);
+                        ends_at_halt = ends;
+                        state = runner.state(second);
+                      }}};
+
+  const auto error = thrown<ServiceError>([&] { runner.start(first, second); });
+
+  REQUIRE(error.has_value());
+  CHECK(error->kind() == ServiceError::Kind::halted);
+  CHECK(ends_at_halt == 1);
+  CHECK(state == State::halted);
+  CHECK(ends == 1);
+}
+
+TEST_CASE("a listener of an end that hangs is reported as that", "[otp][runner]") {
+  const ReportLog log;
+  Gate is_telling;
+  Gate go_on;
+  Runner runner{{.on_end = [&](const ServiceEnd&) {
+    is_telling.open();
+    go_on.wait();
+  }}};
+  const Service service{"brief", [](ServiceContext& context) { context.ready(); }};
+  runner.start(service);
+  is_telling.wait();
+
+  const auto error = thrown<ServiceError>([&] { runner.halt_for(1ms, service); });
+  go_on.open();
+
+  REQUIRE(error.has_value());
+  CHECK(error->kind() == ServiceError::Kind::halt_timeout);
+  REQUIRE(log.of(Report::Kind::stuck).size() == 1);
+  CHECK(has(log.of(Report::Kind::stuck)[0].outcome, "it has ended"));
+}
+
+TEST_CASE("a runner that goes waits for listeners in other threads", "[otp][runner]") {
+  Gate is_told;
+  Gate go_on;
+  Gate is_going;
+  std::atomic<bool> has_told{false};
+  const auto wait_at_halting = [&](const ServiceChange& change) {
+    if (change.to != State::halting) return;
+    is_told.open();
+    go_on.wait();
+    has_told = true;
+  };
+  auto runner = std::make_unique<Runner>(RunnerOptions{.on_state = wait_at_halting});
+  const Service service{
+      "ticker", run_until_halted, {.on_end = [&](const ServiceEnd&) { is_going.open(); }}};
+  runner->start(service);
+  const AnyRef ref = *runner->whereis(service);
+  std::thread stopping{[&] { ref.request_stop(); }};
+  is_told.wait();
+  std::thread opening{[&] {
+    is_going.wait();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    go_on.open();
+  }};
+
+  runner.reset();
+
+  CHECK(has_told);
+  stopping.join();
+  opening.join();
+}
+
+TEST_CASE("a service that was killed is told that its runner is gone", "[otp][runner]") {
+  const ReportLog log;
+  Gate is_gone;
+  Gate has_left;
+  bool has_thrown = false;
+  std::atomic<int> errors{0};
+  const Service service{"killed", [&](ServiceContext& context) {
+    context.ready();
+    is_gone.wait();
+    has_thrown = thrown<InvalidArgument>([&] { context.runner().enable(); }).has_value();
+    context.on_error(std::runtime_error{"too late"});
+    has_left.open();
+  }};
+  {
+    Runner runner{{.on_error = [&](const ServiceFault&) { ++errors; }}};
+    runner.start(service);
+    runner.whereis(service)->kill();
+  }
+
+  is_gone.open();
+  has_left.wait();
+
+  CHECK(has_thrown);
+  CHECK(errors == 0);
 }
 
 #if defined(__unix__)

@@ -107,3 +107,38 @@ TEST_CASE("a table that is not enabled takes nothing", "[otp][runner_table]") {
   CHECK(fixture.table.state() == RunnerState::enabled);
   CHECK(&fixture.table.runner() == &fixture.runner);
 }
+
+TEST_CASE("a table that is closed has no runner, and lets nobody tell", "[otp][runner_table]") {
+  Fixture fixture;
+  CHECK(&fixture.table.runner() == &fixture.runner);
+  for (const bool is_own_thread : {true, false}) {
+    REQUIRE(fixture.table.begin_telling(is_own_thread));
+    fixture.table.end_telling(is_own_thread);
+  }
+
+  fixture.table.close();
+
+  CHECK_THROWS_AS(fixture.table.runner().enable(), InvalidArgument);
+  for (const bool is_own_thread : {true, false}) {
+    CHECK_FALSE(fixture.table.begin_telling(is_own_thread));
+  }
+}
+
+TEST_CASE("a run that is refused, or not kept, is not told of its end", "[otp][runner_table]") {
+  Fixture fixture;
+  int ends = 0;
+  const Service watched{
+      "watched", [](ServiceContext&) {}, {.on_end = [&](const ServiceEnd&) { ++ends; }}};
+  {
+    std::vector<KeptRun> runs{fixture.make(watched), fixture.make(watched)};
+    CHECK(fixture.table.add(runs, true, "here").size() == 1);
+  }
+  CHECK(ends == 0);
+
+  {
+    std::vector<KeptRun> runs{fixture.make(watched), fixture.make(watched)};
+    CHECK(fixture.table.add(runs, false, "here").size() == 1);
+    runs.front().server->stop();
+  }
+  CHECK(ends == 1);
+}

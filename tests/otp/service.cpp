@@ -154,3 +154,25 @@ TEST_CASE("std::condition_variable_any waits with the context's stop token", "[o
 }
 
 #endif
+
+TEST_CASE("an object that is not there is refused", "[otp][service]") {
+  struct Ticker {
+    void run(ServiceContext& context) { context.ready(), ++runs; }
+    int runs = 0;
+  };
+  CHECK_THROWS_AS((Service{"ticker", std::shared_ptr<Ticker>{}}), InvalidArgument);
+}
+
+TEST_CASE("an error that is told of in a catch block is whole", "[otp][service]") {
+  const auto control = std::make_shared<Control>();
+  ServiceContext context{control};
+  try {
+    throw std::runtime_error{"disk is full"};
+  } catch (const std::exception& error) {
+    context.on_error(error);
+    context.on_error();
+    context.on_error(std::logic_error{"another one"});
+  }
+
+  CHECK(control->errors == std::vector<std::string>{"disk is full", "disk is full", "another one"});
+}

@@ -114,16 +114,67 @@ TEST_CASE("child: a program whose service hangs at its end", "[.child]") {
   }});
 }
 
+TEST_CASE("child: a program whose listener of an end hangs", "[.child]") {
+  std::signal(SIGABRT, SIG_DFL);  // not the test program's
+  set_report_sink([](const Report&) {});
+  Gate is_telling;
+  Gate go_on;
+  Runner runner{{.on_end = [&](const ServiceEnd&) {
+    is_telling.open();
+    go_on.wait();
+  }}};
+  const ShutdownGuard guard{runner, 1ms, OnHanging::terminate};
+  runner.start(Service{"brief", [](ServiceContext& context) { context.ready(); }});
+  is_telling.wait();
+}
+
 TEST_CASE("a guard may terminate a program whose services hang", "[otp][shutdown_guard]") {
+  const char* const program = GENERATE("child: a program whose service hangs at its end",
+                                       "child: a program whose listener of an end hangs");
   const pid_t child = ::fork();
   if (child == 0) {
-    ::execl("/proc/self/exe", "otp_tests", "child: a program whose service hangs at its end",
-            nullptr);
+    ::execl("/proc/self/exe", "otp_tests", program, nullptr);
     std::_Exit(1);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
 
   CHECK(WIFSIGNALED(status));
+}
+
+TEST_CASE("a guard in a child of fork ends nothing, and nothing ends it",
+          "[otp][shutdown_guard]") {
+  Runner runner;
+  const Service service{"ticker", run_until_halted};
+  runner.start(service);
+  pid_t child = -1;
+  {
+    const ShutdownGuard guard{runner, 10s, OnHanging::terminate};
+    child = ::fork();
+    if (child == 0) std::signal(SIGABRT, SIG_DFL);  // not the test program's
+  }
+  if (child == 0) ::_exit(7);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 7);
+}
+
+TEST_CASE("a guard that cannot wait terminates nothing", "[otp][shutdown_guard]") {
+  const ReportLog log;
+  Runner runner;
+  Gate has_passed;
+  const Service service{"guarding", [&](ServiceContext& context) {
+    context.ready();
+    { const ShutdownGuard guard{runner, 10s, OnHanging::terminate}; }  // it cannot wait for itself
+    has_passed.open();
+    context.await_halt();
+  }};
+  runner.start(service);
+
+  has_passed.wait();
+
+  CHECK(runner.state(service) == ServiceState::started);
 }
 #endif

@@ -209,3 +209,59 @@ TEST_CASE("the wait before a start depends on how many there were", "[otp][timed
 
   CHECK(asked == std::vector<std::uint64_t>{1, 2});
 }
+
+TEST_CASE("the end of another service of its runner is not that of its own",
+          "[otp][timed_restart]") {
+  const ReportLog log;
+  const StopLog stops;
+  Gate has_failed;
+  const Service helper{"helper",
+                       [](ServiceContext& context) {
+                         context.ready();
+                         throw std::runtime_error{"helper failed"};
+                       },
+                       {.on_state = [&](const ServiceChange& change) {
+                         if (change.to == ServiceState::ended) has_failed.open();
+                       }}};
+  const Service own{"own", [&](ServiceContext& context) {
+    context.runner().start(helper);
+    has_failed.wait();
+    context.runner().halt(helper);  // its end is known
+    context.ready();
+    context.await_halt();
+  }};
+  const auto restart = std::make_shared<TimedRestart>(
+      own, TimedRestartOptions{.wait = soon, .on_stop = stops});
+  Runner runner;
+  runner.start(Service{"restart", restart});
+
+  CHECK(eventually([&] { return restart->is_running(); }));
+  runner.shutdown();
+
+  CHECK(stops.stops().empty());
+  CHECK(restart->starts() == 1);
+}
+
+TEST_CASE("a restarter that is suspended halts the service also while it starts",
+          "[otp][timed_restart]") {
+  const StopLog stops;
+  Gate entered;
+  Gate has_left;
+  const Service starting{"starting", [&](ServiceContext& context) {
+    entered.open();
+    context.await_halt();
+    has_left.open();
+  }};
+  const auto restart = std::make_shared<TimedRestart>(
+      starting, TimedRestartOptions{.wait = soon, .on_stop = stops});
+  Runner runner;
+  runner.start(Service{"restart", restart});
+  entered.wait();
+
+  CHECK(restart->suspend());
+  has_left.wait();
+  CHECK(eventually([&] { return stops.stops().size() == 1; }));
+
+  CHECK(stops.stops() == Stops{{1, "normal"}});
+  CHECK(restart->is_suspended());
+}

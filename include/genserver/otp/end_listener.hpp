@@ -36,17 +36,18 @@ class EndListener {
   ///
   /// Blocks: until there is one. Throws: Exit, if the handler that waits gets an exit signal.
   [[nodiscard]] ServiceEnd take() const { return *take(Deadline::never(), {}); }
-  /// As take(). Returns nothing if the time is up.
+  /// As take(), also in what it throws. Returns nothing if the time is up.
   [[nodiscard]] std::optional<ServiceEnd> take_for(Timespan timeout) const {
     return take(Deadline::after(timeout), {});
   }
-  /// As take(). Returns nothing if `stop` is requested first.
+  /// As take(), also in what it throws. Returns nothing if `stop` is requested first.
   [[nodiscard]] std::optional<ServiceEnd> take(const StopToken& stop) const {
     return take(Deadline::never(), stop);
   }
   /// Returns the oldest end, if there is one. Never waits.
   [[nodiscard]] std::optional<ServiceEnd> try_take() const {
-    return take(Deadline{Deadline::Clock::time_point{}}, {});
+    const std::scoped_lock lock{queue_->mutex};
+    return queue_->pop();
   }
 
   [[nodiscard]] std::size_t size() const {
@@ -62,6 +63,14 @@ class EndListener {
  private:
   struct Queue {
     explicit Queue(std::size_t room) : capacity{room} {}
+    /// Under the mutex.
+    std::optional<ServiceEnd> pop() {
+      if (ends.empty()) return std::nullopt;
+      std::optional<ServiceEnd> end{std::move(ends.front())};
+      ends.pop_front();
+      return end;
+    }
+
     const std::size_t capacity;
     std::mutex mutex{};
     // guarded by mutex:
@@ -75,7 +84,8 @@ class EndListener {
   std::shared_ptr<Queue> queue_;
 };
 
-/// As EndListener, but keeps only failures: ends that nobody has asked for.
+/// As EndListener, but keeps only failures: ends whose reason is abnormal, also of services that
+/// were asked to halt and threw.
 class FailureListener : public EndListener {
  public:
   using EndListener::EndListener;
@@ -104,11 +114,7 @@ inline std::optional<ServiceEnd> EndListener::take(Deadline deadline, const Stop
   std::unique_lock lock{queue->mutex};
   const Waited waited =
       queue->news.wait(lock, deadline, stop, [&] { return !queue->ends.empty(); });
-  if (waited == Waited::done) {
-    ServiceEnd end = std::move(queue->ends.front());
-    queue->ends.pop_front();
-    return end;
-  }
+  if (waited == Waited::done) return queue->pop();
   lock.unlock();
   if (waited == Waited::interrupted) Condition::check_exit();
   return std::nullopt;

@@ -88,9 +88,10 @@ struct MethodValues<Method, false> {
 ///   auto store = listen(methods);
 ///   store.call<std::string>("get", "milk");
 ///
-/// A method is a member function, or a function whose first parameter is `T&`. It takes its body:
-/// nothing; one value; several, which are sent as one std::tuple; or a std::any of whatever type.
-/// The types are those of the parameters without const and reference, to the letter.
+/// A method is a member function, or a function whose first parameter is `T&`, and that is not
+/// mutable. It takes its body: nothing; one value; several, which are sent as one std::tuple; or a
+/// std::any of whatever type. The types are those of the parameters without const and reference,
+/// to the letter.
 template <class T>
 class MethodTable {
  public:
@@ -198,12 +199,14 @@ const Value& MethodTable<T>::unboxed(std::string_view name, const std::any& body
   }
 }
 
-/// Gives each parameter what it takes: a value or rvalue its own copy.
+/// Gives each parameter what it takes: one by value its own copy. None gets a value to move from.
 template <class T>
 template <class Method, class... Values>
 std::any MethodTable<T>::invoke(const Method& method, T& object, Values&&... values) {
   static_assert(std::is_invocable_v<const Method&, T&, Values...>,
-                "genserver: a method takes its values by value or by reference to const");
+                "genserver: a method is a member function of T, or a function that can be called "
+                "when it is const and takes T& first; it takes its values by value or by "
+                "reference to const");
   using Result = std::invoke_result_t<const Method&, T&, Values...>;
   if constexpr (std::is_void_v<Result>) {
     std::invoke(method, object, std::forward<Values>(values)...);

@@ -73,7 +73,8 @@ struct ServiceInfo {
 /// and an exit signal for it ends the wait.
 ///
 /// Lifetime: the destructor shuts the runner down and waits for all services, except in one of
-///           them. A ShutdownGuard bounds that.
+///           them, and for listeners in other threads, except in a listener. A ShutdownGuard
+///           bounds the former; the latter is no edge of the wait graph.
 /// Threads:  any, but destruction; also from services and listeners.
 /// Throws:   Deadlock from whatever waits; Forked, but from questions, in a child made by fork().
 class Runner {
@@ -98,7 +99,7 @@ class Runner {
     start_all(std::move(services).with(more...), Deadline::never(), {});
   }
   /// As start(), but gives up after `timeout`: ServiceError start_timeout. What was started is
-  /// asked to halt then, and ends later.
+  /// asked to halt then, and ends later; or goes on, see OnFailedStart.
   template <std::same_as<Service>... More>
   void start_for(Timespan timeout, ServiceList services, const More&... more) {
     start_all(std::move(services).with(more...), Deadline::after(timeout), {});
@@ -176,8 +177,8 @@ class Runner {
   }
   [[nodiscard]] std::vector<KeptRun> runs_of(const ServiceList& services) const;
   void start_all(const ServiceList& services, Deadline deadline, const StopToken& stop);
-  std::vector<KeptRun> make_runs(const ServiceList& services,
-                                 const std::shared_ptr<StartGate>& gate, Failures& failures);
+  void make_runs(const ServiceList& services, const std::shared_ptr<StartGate>& gate,
+                 std::vector<KeptRun>& kept, Failures& failures);
   void settle(const std::vector<KeptRun>& runs, StartGate& gate, Waited waited, bool is_cancelled,
               Failures& failures) const;
   void roll_back(const std::vector<KeptRun>& runs, Deadline deadline, const CallSite& site);
@@ -203,6 +204,7 @@ inline Runner::~Runner() {
   const std::vector<KeptRun> runs = table_->all();
   for (const KeptRun& each : runs) ask(each);
   for (const KeptRun& each : runs) each.server->shared_core()->leave();
+  table_->close();
 }
 
 inline std::vector<ServiceInfo> Runner::services(std::initializer_list<ServiceState> states) const {
@@ -233,14 +235,15 @@ inline void Runner::start_all(const ServiceList& services, Deadline deadline,
   const auto gate = std::make_shared<StartGate>(rolls_back ? StartGate::Opens::at_failure
                                                            : StartGate::Opens::when_all_settled);
   Failures failures;
-  const std::vector<KeptRun> runs = make_runs(services, gate, failures);
-  if (rolls_back && !failures.empty()) raise(std::move(failures));
-  for (const KeptRun& each : runs) each.run->launch(*each.server, site);
+  std::vector<KeptRun> runs;
   try {
+    make_runs(services, gate, runs, failures);
+    if (rolls_back && !failures.empty()) raise(std::move(failures));
+    for (const KeptRun& each : runs) each.run->launch(*each.server, site);
     const Waited waited = gate->wait(deadline, stop, site);
     if (waited == Waited::interrupted) Condition::check_exit();
     settle(runs, *gate, waited, stop.stop_requested(), failures);
-  } catch (...) {  // a deadlock, or an exit signal for who waits
+  } catch (...) {  // a deadlock, an exit signal for who waits, or out of memory
     for (const KeptRun& each : runs) ask(each);
     throw;
   }
@@ -252,10 +255,10 @@ inline void Runner::start_all(const ServiceList& services, Deadline deadline,
   raise(std::move(failures));
 }
 
-/// Makes the servers, which have nothing to do yet, and keeps the runs that may begin.
-inline std::vector<KeptRun> Runner::make_runs(const ServiceList& services,
-                                              const std::shared_ptr<StartGate>& gate,
-                                              Failures& failures) {
+/// Makes the servers, which have nothing to do yet, and keeps the runs that may begin; `kept` has
+/// those also if it throws.
+inline void Runner::make_runs(const ServiceList& services, const std::shared_ptr<StartGate>& gate,
+                              std::vector<KeptRun>& kept, Failures& failures) {
   const std::string where = "start at " + to_string(services.site());
   const bool all_or_none = on_failed_start_ == OnFailedStart::roll_back;
   std::vector<KeptRun> runs;
@@ -264,18 +267,22 @@ inline std::vector<KeptRun> Runner::make_runs(const ServiceList& services,
       failures.push_back(std::move(*refusal));
       continue;
     }
-    KeptRun kept;
-    kept.run = std::make_shared<ServiceRun>(service, table_, gate);
-    kept.server = std::make_shared<GenServer<ServiceTask>>(service.options(), kept.run);
-    kept.run->begin(*kept.server);
-    runs.push_back(std::move(kept));
+    KeptRun one;
+    one.run = std::make_shared<ServiceRun>(service, table_, gate);
+    one.server = std::make_shared<GenServer<ServiceTask>>(service.options(), one.run);
+    one.run->begin(*one.server);
+    gate->add(*one.server);
+    runs.push_back(std::move(one));
   }
-  if (all_or_none && !failures.empty()) return {};
-  for (ServiceFailure& each : table_->add(runs, all_or_none, where)) {
-    failures.push_back(std::move(each));
+  if (all_or_none && !failures.empty()) return;
+  const std::vector<KeptRun> made = runs;
+  Failures refused = table_->add(runs, all_or_none, where);
+  kept.swap(runs);
+  for (const KeptRun& each : made) {
+    const auto is_it = [&](const KeptRun& other) { return other.run == each.run; };
+    if (std::none_of(kept.begin(), kept.end(), is_it)) gate->settle(*each.server, {});
   }
-  for (const KeptRun& each : runs) gate->add(*each.server);
-  return runs;
+  for (ServiceFailure& each : refused) failures.push_back(std::move(each));
 }
 
 /// Adds what has failed, and what is still starting though nobody waits any more.
@@ -342,7 +349,7 @@ inline void Runner::halt(const std::vector<KeptRun>& runs, Deadline deadline,
 /// Returns false at the deadline.
 inline bool Runner::await_end(const KeptRun& kept, Deadline deadline, ServerCore::Waiter waiter,
                               const CallSite& site) {
-  const bool is_in_circle = Running::now() != nullptr || ServiceRun::is_telling_end();
+  const bool is_in_circle = Running::now() != nullptr || Telling::of_end();
   if (is_in_circle && kept.run->has_ended()) return true;  // its listeners may wait for this thread
   return kept.server->shared_core()->stop(ExitReason::normal(), deadline, site, waiter);
 }

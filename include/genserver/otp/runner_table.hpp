@@ -5,6 +5,8 @@
 #include <genserver/otp/service_run.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -37,7 +39,7 @@ struct KeptRun {
 class RunnerTable final : public RunKeeper {
  public:
   RunnerTable(Runner& runner, ServiceListeners listeners)
-      : runner_{runner}, listeners_{std::move(listeners)} {}
+      : runner_{&runner}, listeners_{std::move(listeners)} {}
 
   [[nodiscard]] RunnerState state() const {
     const std::scoped_lock lock{mutex_};
@@ -73,15 +75,24 @@ class RunnerTable final : public RunKeeper {
 
   void forget(const ServiceRun& run) noexcept override;
   [[nodiscard]] const ServiceListeners& listeners() const noexcept override { return listeners_; }
-  [[nodiscard]] Runner& runner() const override { return runner_; }
+  bool begin_telling(bool is_own_thread) noexcept override;
+  void end_telling(bool is_own_thread) noexcept override;
+  [[nodiscard]] Runner& runner() const override;
+  /// The runner goes, and its services have ended, but for the caller and who was killed. Nobody is
+  /// told of anything but ends from now on.
+  ///
+  /// Blocks: until no other thread tells listeners; but not in a listener.
+  void close() noexcept;
 
  private:
   [[nodiscard]] std::optional<ServiceFailure> refusal_here(const Service& service,
                                                            const std::string& where) const;
   [[nodiscard]] std::optional<KeptRun> find_here(const Service& service) const;
+  void keep(const std::vector<KeptRun>& runs);
 
-  Runner& runner_;
+  std::atomic<Runner*> runner_;  // relaxed: it publishes nothing
   const ServiceListeners listeners_;
+  OneShot quiet_{};  // it is closed, and tellers_ is 0
 
   mutable std::mutex mutex_{};
   // guarded by mutex_:
@@ -89,6 +100,8 @@ class RunnerTable final : public RunKeeper {
   std::map<std::uint64_t, KeptRun> runs_{};             // by number, which grows
   std::unordered_map<Service, std::uint64_t> last_{};  // the number of a service's last run
   std::uint64_t last_number_ = 0;
+  std::size_t tellers_ = 0;  // threads, but not those of services, which end before close()
+  bool is_closed_ = false;
 };
 
 inline std::optional<KeptRun> RunnerTable::find_here(const Service& service) const {
@@ -126,12 +139,57 @@ inline std::vector<ServiceFailure> RunnerTable::add(std::vector<KeptRun>& runs, 
     }
   }
   if (all_or_none && !failures.empty()) accepted.clear();
-  for (const KeptRun& each : accepted) {
-    last_[each.run->service()] = ++last_number_;
-    runs_[last_number_] = each;
-  }
+  keep(accepted);
   runs.swap(accepted);
   return failures;
+}
+
+/// Keeps all, or, if there is no memory for one, none. Under the mutex.
+inline void RunnerTable::keep(const std::vector<KeptRun>& runs) {
+  std::uint64_t number = last_number_;
+  try {
+    for (const KeptRun& each : runs) {
+      runs_.emplace(++number, each);
+      last_.try_emplace(each.run->service(), number);
+    }
+  } catch (...) {
+    runs_.erase(runs_.upper_bound(last_number_), runs_.end());
+    std::erase_if(last_, [this](const auto& entry) { return entry.second > last_number_; });
+    throw;
+  }
+  for (const KeptRun& each : runs) {
+    last_.find(each.run->service())->second = ++last_number_;
+    each.run->admit();
+  }
+}
+
+inline bool RunnerTable::begin_telling(bool is_own_thread) noexcept {
+  const std::scoped_lock lock{mutex_};
+  if (is_closed_) return false;
+  if (!is_own_thread) ++tellers_;
+  return true;
+}
+
+inline void RunnerTable::end_telling(bool is_own_thread) noexcept {
+  if (is_own_thread) return;
+  const std::scoped_lock lock{mutex_};
+  if (--tellers_ == 0 && is_closed_) quiet_.set();
+}
+
+inline void RunnerTable::close() noexcept {
+  {
+    const std::scoped_lock lock{mutex_};
+    is_closed_ = true;
+    if (tellers_ == 0) quiet_.set();
+  }
+  if (!Telling::of_any()) quiet_.sleep(Deadline::never());
+  runner_.store(nullptr, std::memory_order_relaxed);  // see the member
+}
+
+inline Runner& RunnerTable::runner() const {
+  Runner* const runner = runner_.load(std::memory_order_relaxed);  // see the member
+  if (runner != nullptr) return *runner;
+  throw InvalidArgument{"the runner of this service is gone"};
 }
 
 inline std::vector<KeptRun> RunnerTable::all() const {

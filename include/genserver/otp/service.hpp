@@ -19,6 +19,7 @@ namespace genserver {
 
 class Runner;
 class ServiceContext;
+class ServiceRun;
 
 /// How far one run of a service is.
 ///
@@ -52,10 +53,12 @@ struct ServiceChange;
 /// before halt() does; of a run that was killed, on the thread that killed it. What it throws
 /// becomes the reason of the run's end.
 /// on_state comes once per change, in their order and one at a time for each run, on a thread that
-/// made one; the run does not wait for it, so on_end may be first. on_error comes where the service
+/// made one, the service's own or any; so on_end may be first. on_error comes where the service
 /// calls ServiceContext::on_error. What these two throw is reported, and the service goes on.
 ///
-/// Threads: several services may tell at a time.
+/// Lifetime: none of them runs when the Runner's destructor has returned, but in a thread that was
+///           killed, and on_end where the Runner went in one of its own services or listeners.
+/// Threads:  several services may tell at a time.
 struct ServiceListeners {
   std::function<void(const ServiceEnd&)> on_end{};
   std::function<void(const ServiceFault&)> on_error{};
@@ -89,7 +92,8 @@ class Service {
   template <class T>
     requires requires(T& object, ServiceContext& context) { object.run(context); }
   Service(std::string name, std::shared_ptr<T> object, ServiceListeners listeners = {})
-      : Service{std::move(name), Run{[object](ServiceContext& context) { object->run(context); }},
+      : Service{std::move(name),
+                object ? Run{[object](ServiceContext& context) { object->run(context); }} : Run{},
                 std::move(listeners)} {}
 
   [[nodiscard]] const std::string& name() const noexcept { return description_->options.name; }
@@ -120,7 +124,8 @@ class Service {
 struct ServiceEnd {
   Service service;
   ServiceStage stage = ServiceStage::ready;
-  /// Why: not abnormal if it was asked to halt; else its cause() is the error.
+  /// Why: not abnormal if it was asked to halt, and did. Its cause() is the error, also one that it
+  /// threw as it halted; a run that was ended from outside has none.
   ExitReason reason = ExitReason::normal();
 };
 
@@ -150,6 +155,69 @@ class ServiceControl {
   [[nodiscard]] virtual Runner& runner() const = 0;
 };
 
+/// Who keeps runs; told when one is over.
+///
+/// Threads: any.
+class RunKeeper {
+ public:
+  virtual ~RunKeeper() = default;
+  /// The run's server has ended, and so has the run, whose listeners have been told.
+  virtual void forget(const ServiceRun& run) noexcept = 0;
+  /// Returns whom to tell besides the service's own listeners; it does not change.
+  [[nodiscard]] virtual const ServiceListeners& listeners() const noexcept = 0;
+  /// A thread that it does not wait for in another way tells listeners, until end_telling().
+  /// Returns false if it is too late: then they may be gone.
+  virtual bool begin_telling(bool is_own_thread) noexcept = 0;
+  virtual void end_telling(bool is_own_thread) noexcept = 0;
+  /// Throws: InvalidArgument if there is none any more.
+  [[nodiscard]] virtual Runner& runner() const = 0;
+};
+
+/// In its scope this thread tells listeners.
+class Telling {
+ public:
+  explicit Telling(bool& what) noexcept : is_so_{what}, outer_{std::exchange(what, true)} {}
+  ~Telling() { is_so_ = outer_; }
+  Telling(const Telling&) = delete;
+  Telling& operator=(const Telling&) = delete;
+
+  /// Whether this thread tells of an end just now.
+  static bool& of_end() noexcept {
+    static constinit thread_local bool is_so = false;
+    return is_so;
+  }
+  /// Whether it tells of anything.
+  static bool& of_any() noexcept {
+    static constinit thread_local bool is_so = false;
+    return is_so;
+  }
+
+ private:
+  bool& is_so_;
+  const bool outer_;
+};
+
+/// In its scope the keeper, if there is one, knows that this thread tells listeners.
+class KnownTelling {
+ public:
+  KnownTelling(RunKeeper* keeper, bool is_own_thread) noexcept
+      : keeper_{keeper},
+        is_own_thread_{is_own_thread},
+        is_in_time_{keeper == nullptr || keeper->begin_telling(is_own_thread)} {}
+  ~KnownTelling() {
+    if (is_in_time_ && keeper_ != nullptr) keeper_->end_telling(is_own_thread_);
+  }
+  KnownTelling(const KnownTelling&) = delete;
+  KnownTelling& operator=(const KnownTelling&) = delete;
+
+  [[nodiscard]] bool is_in_time() const noexcept { return is_in_time_; }
+
+ private:
+  RunKeeper* const keeper_;
+  const bool is_own_thread_;
+  const bool is_in_time_;
+};
+
 /// What the function of a service gets: how it tells that it is ready, and learns that it has to
 /// halt.
 ///
@@ -174,24 +242,31 @@ class ServiceContext {
   /// Sleeps until it has to halt. Blocks: until then.
   void await_halt() const { sleep_until(Deadline::never()); }
 
-  /// Tells the listeners of an error with which the service goes on.
-  void on_error(std::exception_ptr error) { run_->on_error(std::move(error)); }
+  /// Tells the listeners of an error with which the service goes on: the one that is handled now,
+  /// if none is given.
+  void on_error(std::exception_ptr error = std::current_exception()) {
+    run_->on_error(std::move(error));
+  }
+  /// The same. In a catch block it is what was thrown, whatever the type of its parameter.
   template <class Exception>
     requires std::is_base_of_v<std::exception, Exception>
   void on_error(const Exception& error) {
-    on_error(std::make_exception_ptr(error));
+    on_error(whole(error));
   }
 
   [[nodiscard]] const Service& service() const noexcept { return run_->service(); }
   /// Returns the server that this run is; for monitors and links.
   [[nodiscard]] const AnyRef& server() const noexcept { return run_->server(); }
-  /// Returns who runs it; in the service's own thread it is still there.
+  /// Returns who runs it; in the service's own thread it is still there, unless the service was
+  /// killed.
   ///
-  /// Throws: InvalidArgument if it is a server of its own (ServiceServer).
+  /// Throws: InvalidArgument if it is a server of its own (ServiceServer), or the Runner is gone.
   [[nodiscard]] Runner& runner() const { return run_->runner(); }
 
  private:
   bool sleep_until(Deadline deadline) const;
+  template <class Exception>
+  static std::exception_ptr whole(const Exception& error);
 
   std::shared_ptr<ServiceControl> run_;
 };
@@ -203,6 +278,22 @@ inline Service::Service(Options options, Run run, ServiceListeners listeners) {
   validate(options);
   description_ = std::make_shared<const Description>(
       Description{std::move(options), std::move(run), std::move(listeners)});
+}
+
+/// Returns the exception that is handled now, if `error` is it or its base, which would be cut off
+/// by a copy; else a copy.
+template <class Exception>
+std::exception_ptr ServiceContext::whole(const Exception& error) {
+  std::exception_ptr current = std::current_exception();
+  if (current != nullptr) {
+    try {
+      std::rethrow_exception(current);
+    } catch (const Exception& caught) {
+      if (std::addressof(caught) == std::addressof(error)) return current;
+    } catch (...) {  // another one
+    }
+  }
+  return std::make_exception_ptr(error);
 }
 
 inline bool ServiceContext::sleep_for(Timespan length) const {

@@ -94,6 +94,27 @@ ServiceFailure failure_of(ServiceError::Kind kind, const std::string& service,
   return {service, ExitReason::exception(std::make_exception_ptr(error))};
 }
 
+/// Returns what `make()` does, or, if there is no memory for that, a failure which is nameless.
+template <class Make>
+ServiceFailure failure_or_error(Make&& make) noexcept {
+  try {
+    return make();
+  } catch (...) {
+    return {{}, ExitReason::exception(std::current_exception())};
+  }
+}
+
+/// Returns why a server ends that throws this.
+inline ExitReason reason_of(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Exit& exit) {
+    return exit.reason;
+  } catch (...) {
+    return ExitReason::exception(thrown);
+  }
+}
+
 /// Returns the failure as an exception of its own, which nobody else has: a ServiceError of this
 /// service, whose reason() is the one that was given if it is something else.
 inline ServiceFailure own_failure(const ServiceFailure& failure) {

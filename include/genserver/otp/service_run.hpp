@@ -22,17 +22,6 @@ struct ServiceTask {
   std::shared_ptr<ServiceRun> run{};
 };
 
-/// Who keeps runs; told when one is over.
-class RunKeeper {
- public:
-  virtual ~RunKeeper() = default;
-  /// The run's server has ended, and so has the run, whose listeners have been told.
-  virtual void forget(const ServiceRun& run) noexcept = 0;
-  /// Returns whom to tell besides the service's own listeners; it does not change.
-  [[nodiscard]] virtual const ServiceListeners& listeners() const noexcept = 0;
-  [[nodiscard]] virtual Runner& runner() const = 0;
-};
-
 /// Runs a service, once, in a handler of a server of its own that takes as long as that; keeps
 /// account of its state, and tells the listeners.
 ///
@@ -51,6 +40,8 @@ class ServiceRun final : public ServiceControl,
 
   /// It counts as starting, on this server; before anybody else knows of the run.
   void begin(const AnyRef& server);
+  /// It is kept: from now on its end is told, whether it is launched or not.
+  bool admit() noexcept;
   /// Lets the server execute() it. Once.
   void launch(const ServerRef<ServiceTask>& server, const CallSite& site);
   /// Runs the service, and ends the server with what came of it.
@@ -69,8 +60,6 @@ class ServiceRun final : public ServiceControl,
   [[nodiscard]] std::optional<ServiceFailure> failure() const;
   /// Returns a report that it hangs, with its stack. Blocks: up to a second.
   [[nodiscard]] Report report_hanging() const;
-  /// Whether this thread tells listeners of an end just now.
-  [[nodiscard]] static bool is_telling_end() noexcept { return telling_end(); }
 
   bool ready() override;
   void on_error(std::exception_ptr error) override;
@@ -90,26 +79,21 @@ class ServiceRun final : public ServiceControl,
     std::exception_ptr thrown{};  // by on_end
   };
 
-  static bool& telling_end() noexcept {
-    static constinit thread_local bool is_so = false;
-    return is_so;
-  }
-
   template <class Event>
   using Listener = std::function<void(const Event&)> ServiceListeners::*;
   template <class Event>
   std::exception_ptr tell(Listener<Event> listener, const Event& event) const;
+  template <class Event>
+  void tell_if_there(Listener<Event> listener, const Event& event) const;
   void report_listener(std::exception_ptr error) const noexcept;
-  void change(ServiceState to);
+  void change(ServiceState to) noexcept;
   void settle(const std::shared_ptr<StartGate>& gate, ServiceStage stage,
               const ExitReason& reason) const noexcept;
   bool become_halting();
   static void on_stop(const std::weak_ptr<ServiceRun>& run) noexcept;
-  static ExitReason reason_of(const std::exception_ptr& thrown);
   Ended end(std::optional<ExitReason> why);
-  [[nodiscard]] ExitReason of_server(const Ended& ended) const;
-  [[nodiscard]] ExitReason unasked() const;
-  std::exception_ptr tell_end(const ServiceEnd& event) const;
+  [[nodiscard]] ExitReason of_server(const Ended& ended) const noexcept;
+  [[nodiscard]] ExitReason unasked() const noexcept;
   [[nodiscard]] Interrupts& interrupts() const { return server_.callee().interrupts(); }
 
   const Service service_;
@@ -127,6 +111,8 @@ class ServiceRun final : public ServiceControl,
   Deadline::Clock::time_point halting_since_{};
   std::deque<Change> changes_{};  // that nobody has been told of
   bool is_telling_ = false;       // a thread tells of changes
+  bool is_admitted_ = false;
+  bool was_over_ = false;  // its server ended before that
 
   std::optional<StopCallback> on_stop_{};  // who launches it
 };
@@ -135,15 +121,26 @@ inline void ServiceRun::begin(const AnyRef& server) {
   server_ = server;
   interrupts().heed_stops();
   stop_token_ = interrupts().stop_token();
+  // Who halts it waits for its end, which has to be told before, also if it is never launched.
+  const bool is_watched = server_.shared_core()->end().watchers().add(shared_from_this());
   const std::scoped_lock lock{mutex_};
+  if (!is_watched) was_over_ = true;
   started_at_ = Deadline::Clock::now();
   change(ServiceState::starting);
 }
 
+/// Returns false if the server had ended before, so that its end was not told.
+inline bool ServiceRun::admit() noexcept {
+  const std::scoped_lock lock{mutex_};
+  is_admitted_ = true;
+  return !was_over_;
+}
+
 inline void ServiceRun::launch(const ServerRef<ServiceTask>& server, const CallSite& site) {
+  const bool is_there = admit();
   tell_changes();
-  ServerEnd& end = server_.shared_core()->end();
-  if (!end.watchers().add(shared_from_this())) {  // it has ended already
+  if (!is_there) {
+    const ServerEnd& end = server_.shared_core()->end();
     return on_exit({server_.pid(), server_.name(), end.refusal().reason});
   }
   on_stop_.emplace(stop_token_, [run = weak_from_this()] { on_stop(run); });
@@ -174,17 +171,6 @@ inline void ServiceRun::execute() {
   throw Exit{std::move(ended.reason)};
 }
 
-/// Returns why a server ends that throws this.
-inline ExitReason ServiceRun::reason_of(const std::exception_ptr& thrown) {
-  try {
-    std::rethrow_exception(thrown);
-  } catch (const Exit& exit) {
-    return exit.reason;
-  } catch (...) {
-    return ExitReason::exception(thrown);
-  }
-}
-
 /// The run is over, for everybody, unless it was before. It has returned if there is no reason.
 inline ServiceRun::Ended ServiceRun::end(std::optional<ExitReason> why) {
   std::shared_ptr<StartGate> gate;
@@ -209,34 +195,34 @@ inline ServiceRun::Ended ServiceRun::end(std::optional<ExitReason> why) {
   tell_changes();
   const ExitReason told = std::exchange(ended.reason, of_server(ended));
   settle(gate, ended.stage, told);
-  ended.thrown = tell_end({service_, ended.stage, told});
+  const Telling telling{Telling::of_end()};
+  ended.thrown = tell<ServiceEnd>(&ServiceListeners::on_end, {service_, ended.stage, told});
   return ended;
 }
 
 /// Returns why the server ends. The exception of a run that was never ready is for the starter,
 /// who may outlive the server or not: it keeps none of it.
-inline ExitReason ServiceRun::of_server(const Ended& ended) const {
+inline ExitReason ServiceRun::of_server(const Ended& ended) const noexcept {
   if (ended.stage == ServiceStage::run || !ended.reason.cause()) return ended.reason;
-  const std::string text = describe(ended.reason.cause());
-  return failure_of(ServiceError::Kind::failed, service_.name(), text).reason;
+  return failure_or_error([&] {
+    const std::string text = describe(ended.reason.cause());
+    return failure_of(ServiceError::Kind::failed, service_.name(), text);
+  }).reason;
 }
 
 /// Returns the reason of a run that has returned though nobody has asked it to. Under the mutex.
-inline ExitReason ServiceRun::unasked() const {
+inline ExitReason ServiceRun::unasked() const noexcept {
   using Kind = ServiceError::Kind;
   const Kind kind = stage_ == ServiceStage::ready ? Kind::not_ready : Kind::service_ended;
-  return failure_of(kind, service_.name()).reason;
-}
-
-inline std::exception_ptr ServiceRun::tell_end(const ServiceEnd& event) const {
-  struct Telling {
-    bool outer = std::exchange(telling_end(), true);
-    ~Telling() { telling_end() = outer; }
-  } const telling{};
-  return tell(&ServiceListeners::on_end, event);
+  return failure_or_error([&] { return failure_of(kind, service_.name()); }).reason;
 }
 
 inline void ServiceRun::on_exit(const ExitedServer& server) noexcept {
+  {
+    const std::scoped_lock lock{mutex_};
+    was_over_ = was_over_ || !is_admitted_;
+    if (!is_admitted_) return;  // nobody knows of it, or launch() comes back to it
+  }
   report_listener(end(server.reason).thrown);  // if it was killed, or has never begun
   if (keeper_ != nullptr) keeper_->forget(*this);
 }
@@ -249,8 +235,10 @@ inline void ServiceRun::settle(const std::shared_ptr<StartGate>& gate, ServiceSt
   if (stage == ServiceStage::ready) {
     using Kind = ServiceError::Kind;
     const Kind kind = reason.is_abnormal() ? Kind::exited : Kind::halted;
-    failure = reason.cause() ? ServiceFailure{service_.name(), reason}
-                             : failure_of(kind, service_.name(), reason.what());
+    failure = failure_or_error([&] {
+      return reason.cause() ? ServiceFailure{service_.name(), reason}
+                            : failure_of(kind, service_.name(), reason);
+    });
   }
   gate->settle(server_, std::move(failure));
 }
@@ -313,12 +301,15 @@ inline Runner& ServiceRun::runner() const {
   throw InvalidArgument{"service \"" + service_.name() + "\" has no runner: it is a server alone"};
 }
 
-/// Under the mutex.
-inline void ServiceRun::change(ServiceState to) {
+/// Under the mutex. If there is no memory for it, the listeners are not told.
+inline void ServiceRun::change(ServiceState to) noexcept {
   const bool is_wanted =
       service_.listeners().on_state || (keeper_ != nullptr && keeper_->listeners().on_state);
-  if (is_wanted) changes_.emplace_back(state_, to);
-  state_ = to;
+  const ServiceState from = std::exchange(state_, to);
+  try {
+    if (is_wanted) changes_.emplace_back(from, to);
+  } catch (...) {  // out of memory
+  }
 }
 
 inline void ServiceRun::tell_changes() {
@@ -328,7 +319,7 @@ inline void ServiceRun::tell_changes() {
     const auto [from, to] = changes_.front();
     changes_.pop_front();
     lock.unlock();
-    report_listener(tell<ServiceChange>(&ServiceListeners::on_state, {service_, from, to}));
+    tell_if_there<ServiceChange>(&ServiceListeners::on_state, {service_, from, to});
     lock.lock();
   }
   is_telling_ = false;
@@ -340,13 +331,21 @@ inline void ServiceRun::on_error(std::exception_ptr error) {
     const std::scoped_lock lock{mutex_};
     stage = stage_;
   }
-  report_listener(tell<ServiceFault>(&ServiceListeners::on_error,
-                                     {service_, stage, ExitReason::exception(std::move(error))}));
+  tell_if_there<ServiceFault>(&ServiceListeners::on_error,
+                              {service_, stage, ExitReason::exception(std::move(error))});
+}
+
+/// Tells of what may come on any thread, unless the runner is gone, and reports what they throw.
+template <class Event>
+void ServiceRun::tell_if_there(Listener<Event> listener, const Event& event) const {
+  const KnownTelling telling{keeper_.get(), server_.callee().is_self()};
+  if (telling.is_in_time()) report_listener(tell(listener, event));
 }
 
 /// Tells the runner's and the service's own listeners. Returns what one of them threw.
 template <class Event>
 std::exception_ptr ServiceRun::tell(Listener<Event> listener, const Event& event) const {
+  const Telling any{Telling::of_any()};
   std::exception_ptr error;
   const auto call = [&](const ServiceListeners& listeners) {
     try {
@@ -387,8 +386,11 @@ inline Report ServiceRun::report_hanging() const {
   {
     const std::scoped_lock lock{mutex_};
     report.age = now - started_at_;
-    report.outcome = fmt::format("it was asked to halt {} ago, has not ended, and goes on halting",
-                                 to_string(now - halting_since_));
+    report.outcome =
+        state_ == ServiceState::ended
+            ? std::string{"it has ended, but a listener of its end has not returned"}
+            : fmt::format("it was asked to halt {} ago, has not ended, and goes on halting",
+                          to_string(now - halting_since_));
   }
   if (auto edge = Waiting::current(record)) report.cycle.push_back(std::move(*edge));
   report.stacks.push_back({report.server, report.pid, record.runner_stack()});

@@ -48,7 +48,8 @@ class TimedRestart {
   /// What the service is that restarts the other.
   void run(ServiceContext& context);
 
-  /// Halts the service until resume(). Returns false if it is suspended already. Does not wait.
+  /// Halts the service, also while it starts, until resume(). Returns false if it is suspended
+  /// already. Does not wait.
   bool suspend() { return set_suspended(true); }
   /// Lets it run again. Returns false if it is not suspended.
   bool resume() { return set_suspended(false); }
@@ -75,6 +76,7 @@ class TimedRestart {
   void remember(const ServiceChange& change);
   bool begin_start(const ServiceContext& context);
   std::optional<ExitReason> run_once(Runner& runner, const ServiceContext& context);
+  void start(Runner& runner, const ServiceContext& context);
   std::optional<ExitReason> reason_of_end(const ServiceContext& context, ExitReason other);
   void check_limit(std::uint64_t starts, const ExitReason& reason) const;
 
@@ -88,6 +90,7 @@ class TimedRestart {
   std::uint64_t starts_ = 0;
   int runs_ = 0;                       // that have begun, and whose end is not known
   std::optional<ExitReason> ended_{};  // the run that was started last
+  StopSource start_{};                 // for the start that goes on
   Condition changed_{};                // any of these
 };
 
@@ -114,6 +117,7 @@ inline bool TimedRestart::begin_start(const ServiceContext& context) {
   if (waited != Waited::done || context.should_halt()) return false;
   ++starts_;
   ended_.reset();
+  start_ = StopSource{};
   return true;
 }
 
@@ -121,8 +125,7 @@ inline bool TimedRestart::begin_start(const ServiceContext& context) {
 /// nothing if this one has to halt.
 inline std::optional<ExitReason> TimedRestart::run_once(Runner& runner,
                                                         const ServiceContext& context) {
-  std::exception_ptr error =
-      capture([&] { runner.start(context.stop_token(), service_); }, false);
+  std::exception_ptr error = capture([&] { start(runner, context); }, false);
   if (error) return reason_of_end(context, ExitReason::exception(std::move(error)));
   set_running(true);
   {
@@ -134,6 +137,15 @@ inline std::optional<ExitReason> TimedRestart::run_once(Runner& runner,
   error = capture([&] { runner.halt(service_); }, false);
   if (error && context.should_halt()) std::rethrow_exception(std::move(error));
   return reason_of_end(context, ExitReason::normal());
+}
+
+/// Starts the service, unless this one has to halt, or is suspended, before that is ready.
+inline void TimedRestart::start(Runner& runner, const ServiceContext& context) {
+  std::unique_lock lock{mutex_};
+  const StopSource source = start_;
+  lock.unlock();
+  const StopCallback halts{context.stop_token(), [source] { StopSource{source}.request_stop(); }};
+  runner.start(source.get_token(), service_);
 }
 
 /// Waits until it is known why the last run has ended, and returns that, or `other` if there was
@@ -152,9 +164,12 @@ inline void TimedRestart::check_limit(std::uint64_t starts, const ExitReason& re
 }
 
 inline bool TimedRestart::set_suspended(bool is_so) {
-  const std::scoped_lock lock{mutex_};
+  std::unique_lock lock{mutex_};
   if (std::exchange(is_suspended_, is_so) == is_so) return false;
   changed_.notify_all();
+  StopSource start = start_;
+  lock.unlock();
+  if (is_so) start.request_stop();  // who waits for it wakes up
   return true;
 }
 
@@ -164,6 +179,7 @@ inline void TimedRestart::set_running(bool is_so) {
 }
 
 inline void TimedRestart::remember(const ServiceEnd& end) {
+  if (end.service != service_) return;  // it has started another one with its context's runner
   const std::scoped_lock lock{mutex_};
   --runs_;
   ended_ = end.reason;
@@ -172,7 +188,7 @@ inline void TimedRestart::remember(const ServiceEnd& end) {
 }
 
 inline void TimedRestart::remember(const ServiceChange& change) {
-  if (change.to != ServiceState::starting) return;
+  if (change.service != service_ || change.to != ServiceState::starting) return;
   const std::scoped_lock lock{mutex_};
   ++runs_;
 }

@@ -15,4 +15,4 @@ void use() {
 #endif
 }
 
-// error: a method takes its values by value or by reference to const
+// error: it takes its values by value or by reference to const

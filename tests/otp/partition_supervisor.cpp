@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -157,18 +158,20 @@ TEST_CASE("keys find a copy while others resize", "[otp][partition_supervisor]")
 }
 
 TEST_CASE("a supervisor may be killed while it resizes", "[otp][partition_supervisor]") {
+  struct Gates {
+    Gate entered{};
+    Gate left{};
+  };
   struct Closing {
-    Gate* entered;
-    Gate* left;
+    std::shared_ptr<Gates> gates;  // a copy may end after the test
     void terminate(const ExitReason&) const {
-      entered->open();
-      left->wait();
+      gates->entered.open();
+      gates->left.wait();
     }
   };
   const ReportLog log;
-  Gate entered;
-  Gate left;
-  PartitionSupervisor<GenServer<Closing>> stores{{.partitions = 4}, Options{}, &entered, &left};
+  const auto gates = std::make_shared<Gates>();
+  PartitionSupervisor<GenServer<Closing>> stores{{.partitions = 4}, Options{}, gates};
   bool is_gone = false;
   std::thread resizing{[&] {
     try {
@@ -178,10 +181,10 @@ TEST_CASE("a supervisor may be killed while it resizes", "[otp][partition_superv
     }
   }};
 
-  entered.wait();
+  gates->entered.wait();
   stores.kill();
   resizing.join();
-  left.open();
+  gates->left.open();
 
   CHECK(is_gone);
 }

@@ -102,8 +102,8 @@ TEST_CASE("a service that returns unasked, or throws, ends its server abnormally
 
 TEST_CASE("an exit signal ends what a service waits for in the library", "[otp][service_server]") {
   Gate entered;
+  Gate go_on;  // outlives who waits for it
   GenServer<int> slow{{}, 0};
-  Gate go_on;
   slow.cast([&] { go_on.wait(); });
   ServiceServer server{Service{"asking", [&](ServiceContext& context) {
     context.ready();

@@ -8,6 +8,8 @@
 #include <genserver/core/wait_graph.hpp>
 #include <genserver/sync/report_sink.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,6 +56,7 @@ class CallerEdge {
 
  private:
   void check_caller();
+  [[nodiscard]] bool is_lasting();
   [[nodiscard]] Report report_on(const std::vector<Waiting::Member>& cycle, bool raises) const;
 
   Callee* caller_ = nullptr;
@@ -78,6 +81,7 @@ inline void CallerEdge::check_caller() {
   // What is not sent yet is going to be refused by a server that takes no more: it never waits.
   const bool is_unsent = kind_ == WaitKind::call || kind_ == WaitKind::room;
   if (is_unsent && target_->is_closed()) return;
+  if (!is_lasting()) return;
   const bool raises = caller_->options().on_deadlock == OnDeadlock::raise;
   const auto cycle = waiting_.find_cycle(raises);
   if (!cycle) return;
@@ -90,6 +94,26 @@ inline void CallerEdge::check_caller() {
     message += std::exchange(separator, ", ") + to_string(edge);
   }
   throw Deadlock{message, std::move(report.cycle)};
+}
+
+/// Returns whether there still is a circle when nobody in it can be about to be refused: who calls a
+/// server that takes no more may show that for a moment.
+inline bool CallerEdge::is_lasting() {
+  constexpr int moments = 100;
+  for (int passed = 0; passed < moments; ++passed) {
+    const auto cycle = waiting_.find_cycle(false);
+    if (!cycle) return false;
+    const bool is_refused =
+        caller_->is_closed() && std::any_of(cycle->begin(), cycle->end(), [&](const auto& member) {
+          const WaitKind kind = member.edge.kind;
+          const bool is_sending = kind == WaitKind::call || kind == WaitKind::room;
+          return is_sending && member.edge.target_pid == caller_->pid();
+        });
+    if (!is_refused) return true;
+    OneShot moment;
+    moment.sleep(Deadline::after(std::chrono::milliseconds{1}));
+  }
+  return true;
 }
 
 inline Report CallerEdge::report_on(const std::vector<Waiting::Member>& cycle,

@@ -120,7 +120,9 @@ class ServerRecord {
   /// Says that the calling thread runs this server from now on.
   void set_runner(ThreadRecord& thread) noexcept;
   /// Says that no thread runs it yet.
-  void clear_runner() noexcept { runner_.store(nullptr, std::memory_order_relaxed); }
+  void clear_runner() noexcept {
+    runner_.store(nullptr, std::memory_order_relaxed);  // publishes nothing
+  }
   /// Returns the stack of the thread that runs this server. Blocks: up to a second.
   [[nodiscard]] StackTrace runner_stack() const { return symbolize(runner_addresses()); }
   /// The same without names, which take longer to find than the stack to take. Blocks: as above.
@@ -159,7 +161,8 @@ class ServerRecord {
   std::atomic<std::uint64_t> turn_{0};
   SharedCallSite message_site_{};
   std::atomic<std::uint32_t> message_sender_{0};  // P1
-  std::atomic<ThreadRecord*> runner_{nullptr};       // relaxed: records are never freed
+  //   P2  set_runner(): release ──▶ runner_addresses(): acquire; the record may be a new one
+  std::atomic<ThreadRecord*> runner_{nullptr};  // never freed
   std::atomic<std::uint64_t> runner_incarnation_{0};  // relaxed: a stale one is noticed
 
   // Used by the wait graph, which explains them.
@@ -192,12 +195,12 @@ inline void ServerRecord::end_message() noexcept {
 }
 
 inline void ServerRecord::set_runner(ThreadRecord& thread) noexcept {
-  runner_.store(&thread, std::memory_order_relaxed);
+  runner_.store(&thread, std::memory_order_release);  // P2
   runner_incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
 }
 
 inline RawStack ServerRecord::runner_addresses() const {
-  ThreadRecord* const thread = runner_.load(std::memory_order_relaxed);
+  ThreadRecord* const thread = runner_.load(std::memory_order_acquire);  // P2
   if (thread != nullptr) {
     return capture_stack(*thread, runner_incarnation_.load(std::memory_order_relaxed));
   }

@@ -4,20 +4,9 @@ cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK})
 file(MAKE_DIRECTORY ${WORK})
 list(TRANSFORM INCLUDES PREPEND -I)
+include(${CMAKE_CURRENT_LIST_DIR}/support/run.cmake)
 set(compile ${COMPILER} ${STANDARD} ${INCLUDES})
 set(failures 0)
-
-function(run)
-  execute_process(
-    COMMAND ${ARGN} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE exit OUTPUT_VARIABLE said
-    ERROR_VARIABLE errors
-  )
-  if(NOT exit EQUAL 0)
-    list(JOIN ARGN " " command)
-    message(FATAL_ERROR "failed: ${command}\n${said}${errors}")
-  endif()
-  set(said "${said}" PARENT_SCOPE)
-endfunction()
 
 # Runs `program` and compares what it prints with a regular expression.
 macro(expect what expected)

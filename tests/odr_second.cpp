@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // The second translation unit of odr.cpp.
+#include <iomanip>  // before the library, whose quoted() may not become std::quoted()
+
 #include <genserver/genserver.hpp>
 
 using IsAlive = bool (genserver::GenServer<int>::*)() const;

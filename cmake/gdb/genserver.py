@@ -142,10 +142,11 @@ class Record:
 
     def thread(self):
         """Returns 'thread 3 (LWP 4711)', as far as it is known which thread runs the server."""
-        runner = atomic(self.record["runner_"])
+        shared = self.record["runner_" if self.is_handling() else "home_"]
+        runner = atomic(shared["thread_"])
         if int(runner) == 0:
             return "no thread"
-        incarnation = int(atomic(self.record["runner_incarnation_"]))
+        incarnation = int(atomic(shared["incarnation_"]))
         if int(atomic(runner["incarnation_"])) != incarnation:
             return "a thread that has ended"
         try:
@@ -178,9 +179,9 @@ class Directory:
 
     def __init__(self):
         try:
-            type_of_record = gdb.lookup_type("genserver::ServerRecord")
-            pointer = gdb.lookup_type("genserver::Directory").pointer().pointer()
-            place = gdb.parse_and_eval("&'genserver::Directory::instance()::directory'")
+            type_of_record = gdb.lookup_type("genserver::v0::ServerRecord")
+            pointer = gdb.lookup_type("genserver::v0::Directory").pointer().pointer()
+            place = gdb.parse_and_eval("&'genserver::v0::Directory::instance()::directory'")
         except gdb.error as error:
             raise gdb.GdbError("there are no servers here, or no debug information: %s" % error)
         # Where the type of the variable is known, it is a reference, which & looks through.
@@ -302,14 +303,14 @@ class TextPrinter:
 
 def add_printers():
     printers = gdb.printing.RegexpCollectionPrettyPrinter("genserver")
-    printers.add_printer("server", r"^genserver::(AnyRef|ServerRef<.*>|GenServer<.*>)$",
+    printers.add_printer("server", r"^genserver::v0::(AnyRef|ServerRef<.*>|GenServer<.*>)$",
                          ServerPrinter)
-    printers.add_printer("request", r"^genserver::(Reply|Future)<.*>$", RequestPrinter)
-    printers.add_printer("reason", r"^genserver::ExitReason$",
+    printers.add_printer("request", r"^genserver::v0::(Reply|Future)<.*>$", RequestPrinter)
+    printers.add_printer("reason", r"^genserver::v0::ExitReason$",
                          lambda value: TextPrinter(text_of_reason(value)))
-    printers.add_printer("site", r"^genserver::CallSite$",
+    printers.add_printer("site", r"^genserver::v0::CallSite$",
                          lambda value: TextPrinter(text_of_site(value)))
-    printers.add_printer("pid", r"^genserver::Pid$",
+    printers.add_printer("pid", r"^genserver::v0::Pid$",
                          lambda value: TextPrinter(str(int(value["value_"]))))
     gdb.printing.register_pretty_printer(None, printers, replace=True)
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// The whole library without its add-ons.
+// The whole library.
 #pragma once
+
+#if __cplusplus < 202002L
+#error "genserver needs C++20: compile with -std=c++20"
+#endif
 
 #include <genserver/base/version.hpp>
 #include <genserver/core/dump.hpp>

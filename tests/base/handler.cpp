@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <span>
 #include <string>
@@ -47,6 +48,21 @@ decltype(auto) call(Account& account, Handler handler) {
   return run_call(account, handler);
 }
 
+struct Shape {
+  virtual ~Shape() = default;
+  virtual int area() = 0;
+};
+struct View : std::ranges::view_base {
+  int* begin() const { return nullptr; }
+  int* end() const { return nullptr; }
+};
+
+// Whether a handler that is written as `handler` would change a copy of State.
+template <class State, class Handler>
+constexpr bool changes_copy(const Handler&) {
+  return genserver::detail::changes_copy<Handler, State>();
+}
+
 constexpr CallSite site{"src/main.cpp", "main", 12};
 
 }  // namespace
@@ -58,6 +74,7 @@ TEST_CASE("any object that can be destroyed is a State", "[base][handler]") {
   STATIC_REQUIRE_FALSE(ServerState<void>);
   STATIC_REQUIRE_FALSE(ServerState<int&>);
   STATIC_REQUIRE_FALSE(ServerState<const int>);
+  STATIC_REQUIRE_FALSE(ServerState<Shape>);
   STATIC_REQUIRE_FALSE(ServerState<int[3]>);
   STATIC_REQUIRE_FALSE(ServerState<int()>);
 }
@@ -125,6 +142,7 @@ TEST_CASE("a handler may not return a reference or a view", "[base][handler]") {
   STATIC_REQUIRE_FALSE(ReturnsValue<std::u16string_view>);
   STATIC_REQUIRE_FALSE(ReturnsValue<std::span<int>>);
   STATIC_REQUIRE_FALSE(ReturnsValue<std::span<const char, 4>>);
+  STATIC_REQUIRE_FALSE(ReturnsValue<View>);
   STATIC_REQUIRE_FALSE(ReturnsValue<std::reference_wrapper<int>>);
 }
 
@@ -302,4 +320,21 @@ TEST_CASE("a function that is not empty is accepted", "[base][handler]") {
   CHECK_NOTHROW(check_not_empty([] {}, site));
   CHECK_NOTHROW(check_not_empty(with_capture, site));
   CHECK_NOTHROW(check_not_empty(Balance{}, site));
+}
+
+TEST_CASE("a handler without a result that takes a copy of State is told from others",
+          "[base][handler]") {
+  using Numbers = std::vector<int>;
+  STATIC_REQUIRE(changes_copy<Numbers>([](Numbers) {}));
+  STATIC_REQUIRE(changes_copy<Numbers>([n = 0](Numbers) mutable { ++n; }));
+  STATIC_REQUIRE(changes_copy<Numbers>([](Numbers) noexcept {}));
+  STATIC_REQUIRE(genserver::detail::changes_copy<void (*)(Numbers), Numbers>());
+  STATIC_REQUIRE(genserver::detail::changes_copy<void(Numbers), Numbers>());
+  STATIC_REQUIRE_FALSE(genserver::detail::changes_copy<void(Numbers&), Numbers>());
+  STATIC_REQUIRE_FALSE(changes_copy<Numbers>([](Numbers&) {}));
+  STATIC_REQUIRE_FALSE(changes_copy<Numbers>([](const Numbers&) {}));
+  STATIC_REQUIRE_FALSE(changes_copy<Numbers>([](Numbers) { return 1; }));
+  STATIC_REQUIRE_FALSE(changes_copy<Numbers>([](auto) {}));
+  STATIC_REQUIRE_FALSE(changes_copy<int>([](int) {}));
+  STATIC_REQUIRE_FALSE(changes_copy<std::shared_ptr<int>>([](std::shared_ptr<int>) {}));
 }

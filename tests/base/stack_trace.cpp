@@ -231,6 +231,9 @@ TEST_CASE("an inlined function without a namespace belongs where its file does",
   const std::string header = "/usr/include/genserver/core/server_core.hpp";
 
   CHECK(is_library_frame({1, "attempt(int)", "app", 1, header, 4, true}));
+  CHECK(is_library_frame({1, "answer::operator()", "app", 1, header, 4, true}));
+  CHECK(is_library_frame({1, "answer<app::Order>::operator()(int)", "app", 1, header, 4, true}));
+  CHECK_FALSE(is_library_frame({1, "app::Run::operator()", "app", 1, header, 4, true}));
   CHECK_FALSE(is_library_frame({1, "attempt(int)", "app", 1, header, 4, false}));
   CHECK_FALSE(is_library_frame({1, "app::attempt(int)", "app", 1, header, 4, true}));
   CHECK_FALSE(is_library_frame({1, "attempt(int)", "app", 1, "/src/app.cpp", 4, true}));

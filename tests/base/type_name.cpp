@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <genserver/base/call_site.hpp>
 #include <genserver/base/type_name.hpp>
 
 #include <support/catch.hpp>
@@ -6,6 +7,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace mygenserver::v0 {
+class Account {};
+}  // namespace mygenserver::v0
 
 namespace app {
 
@@ -29,6 +34,14 @@ TEST_CASE("a type is named as it is written", "[base][type_name]") {
   CHECK(type_name<app::Color>() == "app::Color");
   CHECK(type_name<app::Cache<int>>() == "app::Cache<int>");
   CHECK(type_name<void>() == "void");
+}
+
+TEST_CASE("the library's types are named without their version", "[base][type_name]") {
+  using genserver::CallSite;
+
+  CHECK(type_name<CallSite>() == "genserver::CallSite");
+  CHECK(type_name<app::Cache<CallSite>>() == "app::Cache<genserver::CallSite>");
+  CHECK(type_name<mygenserver::v0::Account>() == "mygenserver::v0::Account");
 }
 
 TEST_CASE("a type's name keeps const and references", "[base][type_name]") {

@@ -11,4 +11,4 @@ int use(genserver::GenServer<std::vector<int>>& scores) {
   return scores.call([](std::vector<int>& all) { return *all.begin(); });
 }
 
-// error: a handler must return a value
+// first error: a handler must return a value

@@ -12,4 +12,4 @@ std::string use(genserver::GenServer<std::string>& title) {
   return title.call([](std::string& text) { return text; });
 }
 
-// error: a handler must return a value
+// first error: a handler must return a value

@@ -11,4 +11,4 @@ void use() {
 #endif
 }
 
-// error: ServerState
+// first error: State must be an object type

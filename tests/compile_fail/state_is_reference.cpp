@@ -9,4 +9,4 @@ void use(int& n) {
 #endif
 }
 
-// error: ServerState
+// first error: State must be an object type

@@ -3,26 +3,14 @@
 #include <genserver/genserver.hpp>
 
 #include <support/catch.hpp>
+#include <support/in_child.hpp>
 
 #include <memory>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace genserver;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Runs `body` in a child, and returns how many of its answers were true.
-template <class Body>
-int in_child(Body&& body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 template <class Function>
 bool throws_forked(Function&& function) {

@@ -91,17 +91,11 @@ Aligned<alignment> aligned() {
 
 // Whether a program that sends such a message compiles.
 template <class Message>
-constexpr bool can_call = requires(const ServerRef<Account>& ref, Message message) {
-  ref.call(std::move(message));
-};
+constexpr bool can_call = genserver::CallMessageOf<Message, Account>;
 template <class Message>
-constexpr bool can_cast = requires(const ServerRef<Account>& ref, Message message) {
-  ref.cast(std::move(message));
-};
+constexpr bool can_cast = genserver::CastMessageOf<Message, Account>;
 template <class Message>
-constexpr bool can_send = requires(const ServerRef<Account>& ref, Message message) {
-  ref.send(std::move(message));
-};
+constexpr bool can_send = genserver::InfoMessageOf<Message, Account>;
 
 }  // namespace
 

@@ -23,6 +23,7 @@ using genserver::CallTimeout;
 using genserver::Deadline;
 using genserver::ExitReason;
 using genserver::NoReply;
+using genserver::OnException;
 using genserver::Refusal;
 using genserver::RequestBook;
 using genserver::RequestFor;
@@ -137,7 +138,7 @@ TEST_CASE_METHOD(Fixture, "a timeout says whether the request can still run", "[
 TEST_CASE_METHOD(Fixture, "a request fails with the exception of its handler", "[core][request]") {
   request->begin(1);
 
-  request->answer_with([]() -> int { throw std::out_of_range{"no such file"}; }, false);
+  request->answer_with([]() -> int { throw std::out_of_range{"no such file"}; }, OnException::reply);
 
   CHECK_THROWS_AS(take(), std::out_of_range);
 }
@@ -149,8 +150,8 @@ TEST_CASE_METHOD(Fixture, "a request leaves what ends the server to the server",
   const auto leave = []() -> int { throw genserver::Exit{}; };
   const auto crash = []() -> int { throw std::runtime_error{"crashed"}; };
 
-  CHECK_THROWS_AS(request->answer_with(leave, false), genserver::Exit);
-  CHECK_THROWS_AS(request->answer_with(crash, true), std::runtime_error);
+  CHECK_THROWS_AS(request->answer_with(leave, OnException::reply), genserver::Exit);
+  CHECK_THROWS_AS(request->answer_with(crash, OnException::crash), std::runtime_error);
   CHECK_FALSE(request->is_done());
 }
 

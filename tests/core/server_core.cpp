@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -73,6 +74,37 @@ TEST_CASE("terminate runs once, with the reason, before the destructor of State"
 
   CHECK(log == std::vector<std::string>{"a call", "terminate shutdown: upgrade", "destroyed"});
   CHECK(server.exit_reason() == ExitReason::shutdown("upgrade"));
+}
+
+TEST_CASE("an end takes its steps in the promised order", "[core][server_core]") {
+  struct Step final : genserver::ExitWatcher {
+    Step(std::vector<std::string>& list, std::string text) : log{list}, what{std::move(text)} {}
+    void on_exit(const genserver::ExitedServer&) noexcept override { log.push_back(what); }
+    std::vector<std::string>& log;
+    const std::string what;
+  };
+  std::vector<std::string> log;  // all on the server's thread
+  genserver::set_report_sink([&log](const Report& report) {
+    if (report.kind == Report::Kind::crash) log.push_back("reported");
+  });
+  GenServer<Ending> server{{}, log};
+
+  server.cast([&log](Ending&) {
+    genserver::ServerEnd& end = genserver::running_server().end();
+    end.watchers().add(std::make_shared<Step>(log, "monitors told"));
+    end.holders().add(std::make_shared<Step>(log, "names given back"));
+    const std::shared_ptr<void> refused{nullptr, [&log](void*) { log.push_back("refused"); }};
+    genserver::self<Ending>().cast([refused](Ending&) {});
+    crash();
+  });
+  server.stop();
+  genserver::set_report_sink(nullptr);
+
+  REQUIRE(log.size() == 6);
+  CHECK(log[0].starts_with("terminate "));
+  log.erase(log.begin());
+  CHECK(log == std::vector<std::string>{"destroyed", "names given back", "refused", "reported",
+                                        "monitors told"});
 }
 
 TEST_CASE("a server counts as alive, without a reason, until its State is destroyed",

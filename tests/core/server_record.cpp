@@ -2,9 +2,13 @@
 #include <genserver/core/server_record.hpp>
 
 #include <support/catch.hpp>
+#include <support/eventually.hpp>
+#include <support/gate.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <thread>
 #include <vector>
 
 using namespace genserver;
@@ -24,13 +28,32 @@ TEST_CASE("the turn is odd while a message runs, and its origin is shown", "[cor
   CHECK(record.turn() == before + 2);
 }
 
-TEST_CASE("the stack of who runs a server can be taken", "[core][server_record]") {
+TEST_CASE("the stack of who runs a handler can be taken, else that of the server's own thread",
+          "[core][server_record]") {
   ServerRecord record{0};
   CHECK(record.runner_stack().frames.empty());
 
+  Gate may_end;
+  ThreadRecord* home = nullptr;
+  Gate is_set;
+  std::thread other{[&] {
+    home = &ThreadRecord::current();
+    is_set.open();
+    may_end.wait();
+  }};
+  is_set.wait();
+  record.set_home(*home);
   record.set_runner(ThreadRecord::current());
+  const auto shows_other = [&] {
+    return to_text(record.runner_stack()).find("Gate::wait") != std::string::npos;
+  };
 
+  CHECK(eventually(shows_other));
+  record.begin_message(CallSite::here(), 0);
+  CHECK_FALSE(shows_other());
   CHECK(!record.runner_stack().frames.empty());
+  may_end.open();
+  other.join();
 }
 
 TEST_CASE("long waits are listed until they are taken out", "[core][server_record]") {

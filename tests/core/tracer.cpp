@@ -64,6 +64,25 @@ void make_traffic(Events& events) {
 
 }  // namespace
 
+TEST_CASE("any number of servers may be traced at a time, each to a sink of its own",
+          "[core][tracer]") {
+  constexpr int most = 60;  // what is kept for those that are gone is looked through now and then
+  std::vector<std::unique_ptr<GenServer<int>>> servers;
+  std::vector<std::unique_ptr<std::atomic<int>>> seen;
+  for (int i = 0; i < most; ++i) {
+    servers.push_back(std::make_unique<GenServer<int>>());
+    seen.push_back(std::make_unique<std::atomic<int>>(0));
+    trace(*servers.back(), [&count = *seen.back()](const TraceEvent& event) {
+      if (event.kind == Kind::handled) ++count;
+    });
+  }
+
+  for (const auto& server : servers) server->call(copy);
+  servers.clear();
+
+  for (const auto& count : seen) CHECK(*count >= 1);
+}
+
 TEST_CASE("what a sink throws is dropped", "[core][tracer]") {
   GenServer<int> server{{}, 0};
   std::atomic<int> events{0};

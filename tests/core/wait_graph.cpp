@@ -3,9 +3,10 @@
 
 #include <support/catch.hpp>
 
-#include <array>
+#include <atomic>
 #include <chrono>
-#include <memory>
+#include <optional>
+#include <thread>
 
 using namespace genserver;
 
@@ -73,14 +74,16 @@ TEST_CASE("a server that waits for itself is a circle of one", "[core][wait_grap
 }
 
 TEST_CASE("an edge that leads into a circle of others is not part of it", "[core][wait_graph]") {
-  Node a{"a"}, b{"b"}, c{"c"}, d{"d"};
-  Waiting bc, cd, db, ab;
+  Node a{"a"}, b{"b"}, c{"c"}, d{"d"}, e{"e"};
+  Waiting bc, cd, db, ab, ea;
   begin(bc, b, c);
   begin(cd, c, d);
   begin(db, d, b);
   begin(ab, a, b);
+  begin(ea, e, a);
 
   CHECK(!ab.find_cycle(false));  // and it ends
+  CHECK(!ea.find_cycle(false));  // also from a place that the circle does not come back to
   CHECK(db.find_cycle(false));
 }
 
@@ -92,6 +95,21 @@ TEST_CASE("with a withdrawn edge the circle is gone for the others", "[core][wai
 
   CHECK(ba.find_cycle(true));
   CHECK(!ab.find_cycle(true));
+}
+
+TEST_CASE("of those who find the same circle one reports it", "[core][wait_graph]") {
+  Node a{"a"}, b{"b"};
+  for (int times = 0; times < 2; ++times) {
+    Waiting ab, ba;
+    begin(ab, a, b);
+    begin(ba, b, a);
+    const auto seen_by_a = ab.find_cycle(false);
+    const auto seen_by_b = ba.find_cycle(false);
+    REQUIRE((seen_by_a && seen_by_b));
+
+    CHECK(Waiting::is_first_to_report(*seen_by_b));
+    CHECK_FALSE(Waiting::is_first_to_report(*seen_by_a));
+  }
 }
 
 TEST_CASE("an edge ends when its token says so, and only that edge", "[core][wait_graph]") {
@@ -138,6 +156,18 @@ TEST_CASE("waiting for room is an edge only while the mailbox is full", "[core][
   CHECK(ab.find_cycle(false));
 }
 
+TEST_CASE("waiting for an end is an edge only until that is over", "[core][wait_graph]") {
+  Node a{"a"}, b{"b"};
+  Waiting ab, ba;
+  begin(ba, b, a);
+  begin(ab, a, b, WaitKind::stop);
+  CHECK(ab.find_cycle(false));
+
+  b.record->set_over();
+
+  CHECK(!ab.find_cycle(false));
+}
+
 TEST_CASE("what a server waits for now can be asked", "[core][wait_graph]") {
   Node a{"a"}, b{"b"};
   CHECK(!Waiting::current(*a.record));
@@ -166,4 +196,42 @@ TEST_CASE("an edge is as old as its waiter says, and each one begins anew", "[co
   begin(ab, a, b);
 
   CHECK(Waiting::current(*a.record)->age == std::chrono::nanoseconds{0});
+}
+
+TEST_CASE("of two that close a circle at the same time exactly one finds it",
+          "[core][wait_graph][.stress]") {
+  constexpr int rounds = 50'000;
+  Node a{"a"}, b{"b"};
+  std::atomic<int> begun{0}, found{0}, done{0};
+  const auto wait_for = [](const std::atomic<int>& count, int value) {
+    for (int looks = 1; count.load(std::memory_order_acquire) < value; ++looks) {
+      if (looks % 1000 == 0) std::this_thread::yield();  // for a single processor
+    }
+  };
+  std::thread other{[&] {
+    for (int round = 1; round <= rounds; ++round) {
+      wait_for(begun, round);
+      Waiting ba;
+      begin(ba, b, a);
+      if (ba.find_cycle(true)) ++found;
+      ++done;
+      wait_for(done, 2 * round);
+    }
+  }};
+  int missed = 0;
+
+  for (int round = 1; round <= rounds; ++round) {
+    Waiting ab;
+    begun.store(round, std::memory_order_release);
+    for (int wait = 0; wait < round % 64; ++wait) begun.load(std::memory_order_relaxed);  // to meet
+    begin(ab, a, b);
+    if (ab.find_cycle(true)) ++found;
+    ++done;
+    wait_for(done, 2 * round);
+    if (found != round) ++missed;
+    found = round;
+  }
+  other.join();
+
+  CHECK(missed == 0);
 }

@@ -253,7 +253,7 @@ inline void ServiceFuzzer::step(Random& random, genserver::Runner& runner) {
     case 7: return runner.request_halt(service);
     case 8: return static_cast<void>(runner.state(service));
     default:
-      for (const genserver::ServiceInfo& each : runner.services()) {
+      for (const genserver::ServiceSnapshot& each : runner.services()) {
         if (each.state == State::halted) fault("a halted service is listed");
       }
   }

@@ -43,6 +43,15 @@ class Counter : public GenServer<int> {
 
 const SupervisorOptions patient{.back_off = BackOff{.first = 1h, .longest = 1h}};
 
+/// A child whose first owner somebody keeps.
+struct Keeping {
+  const ReportLog log{};
+  const std::shared_ptr<std::atomic<int>> alive = std::make_shared<std::atomic<int>>(0);
+  Supervisor supervisor{};
+  const Child<Counter> child = supervisor.start_child<Counter>({.id = "a"}, alive);
+  std::shared_ptr<Counter> kept = child.lock();
+};
+
 /// Lets the child crash, and the supervisor see that.
 void crash(const Supervisor& supervisor, const Child<Counter>& child) {
   const auto server = child.ref();
@@ -155,34 +164,26 @@ TEST_CASE("a call that runs when its server ends fails with the reason, and is n
 }
 
 TEST_CASE("who keeps the owner delays its destructor, but not the restart", "[otp][child]") {
-  const ReportLog log;
-  const auto alive = std::make_shared<std::atomic<int>>(0);
-  Supervisor supervisor{};
-  const auto child = supervisor.start_child<Counter>({.id = "a"}, alive);
-  std::shared_ptr<Counter> kept = child.lock();
+  Keeping first;
 
-  crash(supervisor, child);
+  crash(first.supervisor, first.child);
 
-  CHECK(*alive == 2);
-  CHECK(child->increment() == 1);
-  CHECK_THROWS_AS(kept->increment(), ServerGone);
-  kept.reset();
-  CHECK(*alive == 1);
-  supervisor.stop();
-  CHECK(*alive == 0);
+  CHECK(*first.alive == 2);
+  CHECK(first.child->increment() == 1);
+  CHECK_THROWS_AS(first.kept->increment(), ServerGone);
+  first.kept.reset();
+  CHECK(*first.alive == 1);
+  first.supervisor.stop();
+  CHECK(*first.alive == 0);
 }
 
 TEST_CASE("an owner may be dropped last in the handler of the next server", "[otp][child]") {
-  const ReportLog log;
-  const auto alive = std::make_shared<std::atomic<int>>(0);
-  Supervisor supervisor{};
-  const auto child = supervisor.start_child<Counter>({.id = "a"}, alive);
-  std::shared_ptr<Counter> kept = child.lock();
-  crash(supervisor, child);
+  Keeping first;
+  crash(first.supervisor, first.child);
 
-  child->call([&](int&) { kept.reset(); });
+  first.child->call([&](int&) { first.kept.reset(); });
 
-  CHECK(*alive == 1);
+  CHECK(*first.alive == 1);
 }
 
 TEST_CASE("waiting for a child ends when it runs, or the time is up", "[otp][child]") {

@@ -17,7 +17,7 @@ using Kind = ChildError::Kind;
 
 /// A table whose children any server may have.
 struct Nursery {
-  explicit Nursery(bool has_ids = true) : table{"top", has_ids} {}
+  explicit Nursery(ChildIds ids = ChildIds::unique) : table{"top", ids} {}
   ~Nursery() {
     while (!table.empty()) table.remove(table.begin());
   }
@@ -100,7 +100,7 @@ TEST_CASE("an id is used once", "[otp][child_table]") {
 }
 
 TEST_CASE("without ids children may have the same", "[otp][child_table]") {
-  Nursery nursery{false};
+  Nursery nursery{ChildIds::any};
   nursery.add("");
   nursery.add("");
 
@@ -147,12 +147,12 @@ TEST_CASE("children are listed and counted in the order in which they came",
   nursery.add("a");
   const AnyRef server = nursery.start(first);
 
-  const std::vector<ChildInfo> infos = nursery.table.infos();
-  REQUIRE(infos.size() == 2);
-  CHECK(infos[0].id == "b");
-  CHECK(infos[0].server == server);
-  CHECK(infos[1].id == "a");
-  CHECK_FALSE(infos[1].server);
+  const std::vector<ChildSnapshot> all = nursery.table.snapshots();
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].id == "b");
+  CHECK(all[0].server == server);
+  CHECK(all[1].id == "a");
+  CHECK_FALSE(all[1].server);
   CHECK(nursery.table.counts() == ChildCounts{2, 1, 0, 2});
   nursery.stop(first);
 }

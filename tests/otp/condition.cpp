@@ -81,7 +81,7 @@ TEST_CASE("a wait ends when stop is requested, before it or in it", "[otp][condi
   other.join();
 
   CHECK(number.wait_for(1, Deadline::never(), stop.get_token()) == Waited::interrupted);
-  CHECK_NOTHROW(Condition::check_exit());
+  CHECK_NOTHROW(check_exit());
 }
 
 TEST_CASE("the wait of a handler ends with an exit signal", "[otp][condition]") {
@@ -90,7 +90,7 @@ TEST_CASE("the wait of a handler ends with an exit signal", "[otp][condition]") 
   bool is_interrupted = false;
   server.cast([&] {
     is_interrupted = number.wait_for(1) == Waited::interrupted;
-    Condition::check_exit();
+    check_exit();
     is_interrupted = false;  // not reached
   });
   number.is_asked.wait();

@@ -36,7 +36,7 @@ struct Crew {
   /// Returns the statuses, in order.
   std::vector<ChildStatus> statuses() const {
     std::vector<ChildStatus> found;
-    for (const ChildInfo& each : supervisor.children()) found.push_back(each.status);
+    for (const ChildSnapshot& each : supervisor.children()) found.push_back(each.status);
     return found;
   }
 

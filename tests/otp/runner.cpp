@@ -8,6 +8,7 @@
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
+#include <support/run_until_halted.hpp>
 #include <support/thrown.hpp>
 
 #include <atomic>
@@ -27,11 +28,6 @@ namespace {
 using Kind = ServiceError::Kind;
 using State = ServiceState;
 using Changes = std::vector<std::pair<State, State>>;
-
-const auto run_until_halted = [](ServiceContext& context) {
-  context.ready();
-  context.await_halt();
-};
 
 /// A service that halts only when the gate is open.
 Service unhaltable(Gate& gate, const std::string& name = "unhaltable") {

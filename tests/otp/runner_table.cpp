@@ -42,7 +42,7 @@ TEST_CASE("a table keeps the runs that it is given, in their order", "[otp][runn
   Fixture fixture;
   std::vector<KeptRun> runs{fixture.make(fixture.b), fixture.make(fixture.a)};
 
-  CHECK(fixture.table.add(runs, true, "here").empty());
+  CHECK(fixture.table.add(runs, OnFailedStart::roll_back, "here").empty());
 
   CHECK(runs.size() == 2);
   REQUIRE(fixture.table.all().size() == 2);
@@ -55,7 +55,7 @@ TEST_CASE("a service runs once, also if it is named twice", "[otp][runner_table]
   Fixture fixture;
   std::vector<KeptRun> runs{fixture.make(fixture.a), fixture.make(fixture.a)};
 
-  const auto failures = fixture.table.add(runs, false, "here");
+  const auto failures = fixture.table.add(runs, OnFailedStart::keep, "here");
 
   REQUIRE(failures.size() == 1);
   CHECK(kind_of(failures[0]) == Kind::already_running);
@@ -68,10 +68,10 @@ TEST_CASE("a service runs once, also if it is named twice", "[otp][runner_table]
 TEST_CASE("all or none are kept, if that is wanted", "[otp][runner_table]") {
   Fixture fixture;
   std::vector<KeptRun> first{fixture.make(fixture.a)};
-  fixture.table.add(first, true, "here");
+  fixture.table.add(first, OnFailedStart::roll_back, "here");
   std::vector<KeptRun> second{fixture.make(fixture.b), fixture.make(fixture.a)};
 
-  CHECK(fixture.table.add(second, true, "here").size() == 1);
+  CHECK(fixture.table.add(second, OnFailedStart::roll_back, "here").size() == 1);
 
   CHECK(second.empty());
   CHECK(fixture.table.all().size() == 1);
@@ -81,7 +81,7 @@ TEST_CASE("all or none are kept, if that is wanted", "[otp][runner_table]") {
 TEST_CASE("a run that is over is forgotten, and only that one", "[otp][runner_table]") {
   Fixture fixture;
   std::vector<KeptRun> runs{fixture.make(fixture.a)};
-  fixture.table.add(runs, true, "here");
+  fixture.table.add(runs, OnFailedStart::roll_back, "here");
   const KeptRun stranger = fixture.make(fixture.a);
 
   fixture.table.forget(*stranger.run);
@@ -99,7 +99,7 @@ TEST_CASE("a table that is not enabled takes nothing", "[otp][runner_table]") {
   CHECK(fixture.table.change(RunnerState::suspended, RunnerState::enabled));
   CHECK_FALSE(fixture.table.change(RunnerState::suspended, RunnerState::enabled));
 
-  const auto failures = fixture.table.add(runs, false, "here");
+  const auto failures = fixture.table.add(runs, OnFailedStart::keep, "here");
 
   REQUIRE(failures.size() == 1);
   CHECK(kind_of(failures[0]) == Kind::not_enabled);
@@ -111,16 +111,17 @@ TEST_CASE("a table that is not enabled takes nothing", "[otp][runner_table]") {
 TEST_CASE("a table that is closed has no runner, and lets nobody tell", "[otp][runner_table]") {
   Fixture fixture;
   CHECK(&fixture.table.runner() == &fixture.runner);
-  for (const bool is_own_thread : {true, false}) {
-    REQUIRE(fixture.table.begin_telling(is_own_thread));
-    fixture.table.end_telling(is_own_thread);
+  using Teller = RunKeeper::Teller;
+  for (const Teller teller : {Teller::run, Teller::other}) {
+    REQUIRE(fixture.table.begin_telling(teller));
+    fixture.table.end_telling(teller);
   }
 
   fixture.table.close();
 
   CHECK_THROWS_AS(fixture.table.runner().enable(), InvalidArgument);
-  for (const bool is_own_thread : {true, false}) {
-    CHECK_FALSE(fixture.table.begin_telling(is_own_thread));
+  for (const Teller teller : {Teller::run, Teller::other}) {
+    CHECK_FALSE(fixture.table.begin_telling(teller));
   }
 }
 
@@ -131,13 +132,13 @@ TEST_CASE("a run that is refused, or not kept, is not told of its end", "[otp][r
       "watched", [](ServiceContext&) {}, {.on_end = [&](const ServiceEnd&) { ++ends; }}};
   {
     std::vector<KeptRun> runs{fixture.make(watched), fixture.make(watched)};
-    CHECK(fixture.table.add(runs, true, "here").size() == 1);
+    CHECK(fixture.table.add(runs, OnFailedStart::roll_back, "here").size() == 1);
   }
   CHECK(ends == 0);
 
   {
     std::vector<KeptRun> runs{fixture.make(watched), fixture.make(watched)};
-    CHECK(fixture.table.add(runs, false, "here").size() == 1);
+    CHECK(fixture.table.add(runs, OnFailedStart::keep, "here").size() == 1);
     runs.front().server->stop();
   }
   CHECK(ends == 1);

@@ -63,8 +63,8 @@ using Words = std::vector<std::string>;
 struct Fixture final : RunKeeper {
   void forget(const ServiceRun&) noexcept override { log.add("forgotten"); }
   const ServiceListeners& listeners() const noexcept override { return own; }
-  bool begin_telling(bool) noexcept override { return true; }
-  void end_telling(bool) noexcept override {}
+  bool begin_telling(Teller) noexcept override { return true; }
+  void end_telling(Teller) noexcept override {}
   Runner& runner() const override { throw InvalidArgument{"none"}; }
 
   std::shared_ptr<ServiceRun> begin(Service::Run function, ServiceListeners listeners = {}) {

@@ -9,6 +9,7 @@
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
+#include <support/run_until_halted.hpp>
 #include <support/thrown.hpp>
 
 #include <atomic>
@@ -22,11 +23,6 @@ using namespace genserver;
 using namespace std::chrono_literals;
 
 namespace {
-
-const auto run_until_halted = [](ServiceContext& context) {
-  context.ready();
-  context.await_halt();
-};
 
 const ServerSnapshot* find(const Snapshot& all, const std::string& name) {
   for (const ServerSnapshot& server : all.servers) {

@@ -4,6 +4,7 @@
 #include <support/catch.hpp>
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
+#include <support/run_until_halted.hpp>
 
 #include <atomic>
 #include <csignal>
@@ -18,15 +19,6 @@
 
 using namespace genserver;
 using namespace std::chrono_literals;
-
-namespace {
-
-const auto run_until_halted = [](ServiceContext& context) {
-  context.ready();
-  context.await_halt();
-};
-
-}  // namespace
 
 TEST_CASE("a guard shuts the runner down at the end of the scope", "[otp][shutdown_guard]") {
   Runner runner;

@@ -33,8 +33,8 @@ TEST_CASE("without a limit nobody has to end", "[otp][stop_limit]") {
   const Tree tree;
 
   CHECK(tree.low->get().is_never());
-  CHECK(tree.low->of_child(false, Time{}).is_never());
-  CHECK(tree.low->of_child(true, Time{}).is_never());
+  CHECK(tree.low->of_child(Time{}).is_never());
+  CHECK(tree.low->of_supervisor().is_never());
 }
 
 TEST_CASE("a limit holds for all below, and not for those above", "[otp][stop_limit]") {
@@ -58,9 +58,9 @@ TEST_CASE("who is below is done earlier", "[otp][stop_limit]") {
   const Time limit = Time{} + 1h;
   tree.top->set(Deadline{limit}, 16s);
 
-  CHECK(tree.top->of_child(true, Time{}).when() == limit + 16s);
-  CHECK(tree.middle->of_child(true, Time{}).when() == limit + 8s);
-  CHECK(tree.low->of_child(true, Time{}).when() == limit + 4s);
+  CHECK(tree.top->of_supervisor().when() == limit + 16s);
+  CHECK(tree.middle->of_supervisor().when() == limit + 8s);
+  CHECK(tree.low->of_supervisor().when() == limit + 4s);
 }
 
 TEST_CASE("a server has until the limit, and if it is asked late, a moment",
@@ -69,12 +69,12 @@ TEST_CASE("a server has until the limit, and if it is asked late, a moment",
   const Time limit = Time{} + 1h;
   limits.set(Deadline{limit}, 16s);
 
-  CHECK(limits.of_child(false, Time{}).when() == limit);
-  CHECK(limits.of_child(false, limit - 2s).when() == limit);
-  CHECK(limits.of_child(false, limit - 1s).when() == limit + 1s);
-  CHECK(limits.of_child(false, limit + 3s).when() == limit + 5s);
-  CHECK(limits.of_child(false, limit + 15s).when() == limit + 16s);
-  CHECK(limits.of_child(false, limit + 1h).when() == limit + 16s);
+  CHECK(limits.of_child(Time{}).when() == limit);
+  CHECK(limits.of_child(limit - 2s).when() == limit);
+  CHECK(limits.of_child(limit - 1s).when() == limit + 1s);
+  CHECK(limits.of_child(limit + 3s).when() == limit + 5s);
+  CHECK(limits.of_child(limit + 15s).when() == limit + 16s);
+  CHECK(limits.of_child(limit + 1h).when() == limit + 16s);
 }
 
 TEST_CASE("the topmost knows who was killed, if there is a limit", "[otp][stop_limit]") {

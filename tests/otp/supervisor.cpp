@@ -34,12 +34,12 @@ std::optional<Kind> refusal(const std::function<void()>& request) {
 
 std::vector<std::string> ids(const Supervisor& supervisor) {
   std::vector<std::string> found;
-  for (const ChildInfo& each : supervisor.children()) found.push_back(each.id);
+  for (const ChildSnapshot& each : supervisor.children()) found.push_back(each.id);
   return found;
 }
 
 ChildStatus status_of(const Supervisor& supervisor, const std::string& id) {
-  for (const ChildInfo& each : supervisor.children()) {
+  for (const ChildSnapshot& each : supervisor.children()) {
     if (each.id == id) return each.status;
   }
   return ChildStatus::removed;
@@ -49,6 +49,31 @@ ChildStatus status_of(const Supervisor& supervisor, const std::string& id) {
 bool is_waiting(const AnyRef& server) {
   return Waiting::current(server.callee().record()).has_value();
 }
+
+/// Returns for whom a handler of `server` waits.
+std::string waits_for(const AnyRef& server) {
+  const auto edge = Waiting::current(server.callee().record());
+  return edge ? edge->target : "";
+}
+
+/// Keeps a handler busy until its stop has called another server.
+struct Journal {
+  void keep_busy(const Child<Worker>& child) {
+    child->cast([this] {
+      const StopCallback note{self_stop_token(), [this] {
+        server.call([](int& stops) { ++stops; });
+        is_noted.open();
+      }};
+      is_busy.open();
+      is_noted.wait();
+    });
+    is_busy.wait();
+  }
+
+  GenServer<int> server{{}, 0};
+  Gate is_busy{};
+  Gate is_noted{};
+};
 
 std::string text(const char* words) { return words; }
 
@@ -276,7 +301,7 @@ TEST_CASE("children() and count_children() tell what is there", "[otp][superviso
                         child<Supervisor>({.id = "c"}, SupervisorOptions{.name = "below"})};
   supervisor.terminate_child("b");
 
-  const std::vector<ChildInfo> all = supervisor.children();
+  const std::vector<ChildSnapshot> all = supervisor.children();
 
   REQUIRE(all.size() == 3);
   CHECK(all[0].restart == Restart::transient);
@@ -579,6 +604,26 @@ TEST_CASE("a child that calls its supervisor as it starts or ends gets Deadlock"
   CHECK(in_terminate);
   CHECK(ids(supervisor) == Lines{"b"});
   CHECK(log.count(Report::Kind::deadlock) == 2);
+}
+
+TEST_CASE("a child that calls its supervisor as it ends gets Deadlock, whatever its end has run",
+          "[otp][supervisor]") {
+  const ReportLog log;
+  Journal journal;
+  Supervisor supervisor{};
+  std::optional<Deadlock> in_terminate;
+  const auto ask = [&](const ExitReason&) {
+    // Who stops it has called the journal, and then waits.
+    if (!eventually([&] { return waits_for(supervisor) == "b"; })) return;
+    in_terminate = thrown<Deadlock>([&] { static_cast<void>(supervisor.children()); });
+  };
+  journal.keep_busy(supervisor.start_child<Worker>(
+      {.id = "b", .shutdown = Shutdown::infinity()}, diary_of(), "b", ask));
+
+  supervisor.terminate_child("b");
+
+  CHECK(in_terminate);
+  CHECK(log.count(Report::Kind::supervisor) == 0);
 }
 
 TEST_CASE("an owner that changes the children as it is made or destroyed gets SelfWait",

@@ -216,7 +216,7 @@ void Race::settle(const Place& place) {
   place.model->handle_all();
   try {
     eventually([&] {
-      for (const ChildInfo& each : place.real->children()) {
+      for (const ChildSnapshot& each : place.real->children()) {
         if (each.status == ChildStatus::restarting) return false;
       }
       return true;
@@ -234,7 +234,7 @@ bool Race::step() {
   collect(std::make_shared<Place>(Place{model_, real_, nullptr, {}}), places);
   const std::shared_ptr<Place> place = one_of(places);
   std::map<std::string, AnyRef> servers;
-  for (const ChildInfo& each : place->real->children()) servers[each.id] = each.server;
+  for (const ChildSnapshot& each : place->real->children()) servers[each.id] = each.server;
   places.clear();
   plan_starts(*model_);
 
@@ -273,7 +273,7 @@ std::string Race::drawing_of(ModelSupervisor& model) {
 
 std::string Race::drawing_of(const Supervisor& real) {
   std::string text;
-  for (const ChildInfo& each : real.children()) {
+  for (const ChildSnapshot& each : real.children()) {
     text += fmt::format("{}:{} ", each.id, to_string(each.status));
     if (!each.is_supervisor || each.status != ChildStatus::running) continue;
     text += "[" + drawing_of(*real.child<Supervisor>(each.id).lock()) + "] ";

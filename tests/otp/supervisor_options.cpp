@@ -93,5 +93,5 @@ TEST_CASE("a specification that makes no sense is refused by name", "[otp][super
   CHECK(has(complaint({}, any), "no id"));
   CHECK(has(complaint(permanent, any), "child \"a\": a permanent child cannot be significant"));
   CHECK(has(complaint(transient, AutoShutdown::never), "auto_shutdown is never"));
-  CHECK_NOTHROW(validate(ChildSpec{}, any, false));
+  CHECK_NOTHROW(validate(ChildSpec{}, any, ChildIds::any));
 }

@@ -61,7 +61,7 @@ struct Tree {
   /// Returns "a b(stopped)".
   [[nodiscard]] std::string children() const {
     std::string text;
-    for (const ChildInfo& each : supervisor->children()) {
+    for (const ChildSnapshot& each : supervisor->children()) {
       text += (text.empty() ? "" : " ") + each.id;
       if (each.status == ChildStatus::running) continue;
       text += "(" + std::string{to_string(each.status)} + ")";
@@ -78,7 +78,7 @@ struct Tree {
 using Statuses = std::vector<ChildStatus>;
 Statuses statuses(const SupervisorState& state) {
   Statuses found;
-  for (const ChildInfo& each : state.children()) found.push_back(each.status);
+  for (const ChildSnapshot& each : state.children()) found.push_back(each.status);
   return found;
 }
 
@@ -601,7 +601,7 @@ TEST_CASE("a limit for the stop of a supervisor holds for all below it",
   const AnyRef below = top.child<Supervisor>("below").ref();
   Hold hold{*a.lock()};
 
-  top.stop_limit()->set(Deadline::after(1ms));
+  top.stop_limit()->set(Deadline::after(1ms), 8s);  // time to report the kill
   top.stop();
 
   CHECK(server.exit_reason() == ExitReason::killed());

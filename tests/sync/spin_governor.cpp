@@ -164,6 +164,30 @@ TEST_CASE("a spin ends as soon as it is done", "[sync][spin_governor]") {
   CHECK(looks == (is_done ? 3 : 1));  // with one processor it looks once and never spins
 }
 
+TEST_CASE("a spin that is in vain ends early, and says nothing about the next",
+          "[sync][spin_governor]") {
+  if (genserver::usable_cpus() == 1) return;
+  SpinGovernor governor;
+  int looks = 0, questions = 0;
+
+  for (int i = 0; i < 100; ++i) {
+    CHECK_FALSE(governor.spin_until([&] { return ++looks < 0; }, 1, [&] { return ++questions > 0; }));
+  }
+
+  CHECK(questions == 100);
+  CHECK(looks >= 300);     // before the spin, in it, and after the question
+  CHECK(looks < 100'000);  // a spin of full length has about 1700
+  CHECK(governor.begins_with_spin());
+}
+
+TEST_CASE("a spin goes on as long as it is not in vain", "[sync][spin_governor]") {
+  if (genserver::usable_cpus() == 1) return;
+  SpinGovernor governor;
+  int questions = 0;
+
+  CHECK(governor.spin_until([&] { return questions == 3; }, 1, [&] { return ++questions > 3; }));
+}
+
 TEST_CASE("any number of threads may share a governor", "[.stress][sync][spin_governor]") {
   SpinGovernor governor;
   std::vector<std::thread> threads;

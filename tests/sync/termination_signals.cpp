@@ -5,6 +5,7 @@
 #include <support/child_process.hpp>
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
+#include <support/in_child.hpp>
 #include <support/thrown.hpp>
 
 #include <atomic>
@@ -16,7 +17,6 @@
 #include <vector>
 
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace genserver;
@@ -61,16 +61,6 @@ class OwnHandler {
   int signal_;
   struct sigaction before_ {};
 };
-
-/// Returns how `body` ends in a child made by fork(): its status, or a signal, less than 0.
-template <class Body>
-int in_child(Body&& body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
 
 }  // namespace
 

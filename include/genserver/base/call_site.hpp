@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Names the line that made a request; the last, defaulted argument of every sending function.
 ///
@@ -43,4 +43,4 @@ inline std::string to_string(const CallSite& site) {
   return fmt::format("{}:{} in {}", site.file_name(), site.line, site.function);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,7 +9,7 @@
 
 #include <chrono>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A length of time that is not negative; made from any std::chrono::duration.
 ///
@@ -80,4 +80,4 @@ Deadline::Deadline(std::chrono::time_point<Clock, Duration> when)
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

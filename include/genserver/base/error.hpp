@@ -13,10 +13,11 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The base of all of them; each message names the server, the call site and what went wrong.
-class Error : public std::runtime_error {
+/// A shared library that hides its names has the same types, so that it can throw and catch them.
+class [[gnu::visibility("default")]] Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
@@ -25,7 +26,7 @@ class Error : public std::runtime_error {
 ///
 /// Where a handler's exception ended it, that exception is nested (std::rethrow_if_nested).
 /// Erlang: the exits `noproc` and `{Reason, {gen_server, call, _}}`.
-class ServerGone : public Error {
+class [[gnu::visibility("default")]] ServerGone : public Error {
  public:
   ServerGone(const std::string& message, ExitReason reason)
       : Error{message}, reason_{std::move(reason)} {}
@@ -52,7 +53,7 @@ constexpr const char* to_string(CallPhase phase) noexcept {
 }
 
 /// A timed call was not answered in time. Repeating it is safe unless it was running or parked.
-class CallTimeout : public Error {
+class [[gnu::visibility("default")]] CallTimeout : public Error {
  public:
   using Phase = CallPhase;
 
@@ -87,7 +88,7 @@ struct WaitEdge {
 /// Waiting would have closed a circle of servers that wait for each other.
 ///
 /// Thrown by exactly the request that would close it, which was not sent.
-class Deadlock : public Error {
+class [[gnu::visibility("default")]] Deadlock : public Error {
  public:
   Deadlock(const std::string& message, std::vector<WaitEdge> cycle)
       : Error{message}, cycle_{std::move(cycle)} {}
@@ -100,26 +101,26 @@ class Deadlock : public Error {
 };
 
 /// The mailbox was full, and its policy refused or dropped the request.
-class MailboxFull : public Error {
+class [[gnu::visibility("default")]] MailboxFull : public Error {
  public:
   using Error::Error;
 };
 
 /// The answer was left for later, and then given up: the Reply was aborted or dropped.
-class NoReply : public Error {
+class [[gnu::visibility("default")]] NoReply : public Error {
  public:
   using Error::Error;
 };
 
 /// Only a server's own handler may do this, or just that one may not: a server cannot wait for
 /// itself, and outside of a handler there is no self.
-class SelfWait : public Error {
+class [[gnu::visibility("default")]] SelfWait : public Error {
  public:
   using Error::Error;
 };
 
 /// The name is held by another server.
-class NameTaken : public Error {
+class [[gnu::visibility("default")]] NameTaken : public Error {
  public:
   NameTaken(const std::string& message, Pid holder) : Error{message}, holder_{holder} {}
 
@@ -130,21 +131,21 @@ class NameTaken : public Error {
 };
 
 /// The server could not be started: the system refused a thread.
-class StartFailed : public Error {
+class [[gnu::visibility("default")]] StartFailed : public Error {
  public:
   using Error::Error;
 };
 
 /// An argument made no sense: a capacity of 0, a negative duration, an empty function.
-class InvalidArgument : public Error {
+class [[gnu::visibility("default")]] InvalidArgument : public Error {
  public:
   using Error::Error;
 };
 
 /// The process was forked, and this is the child: the servers' threads are not here.
-class Forked : public Error {
+class [[gnu::visibility("default")]] Forked : public Error {
  public:
   using Error::Error;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

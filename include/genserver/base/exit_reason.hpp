@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Tells why a server ended; a value, cheap to copy.
 ///
@@ -68,7 +68,7 @@ class ExitReason {
 /// It is no std::exception, so that a handler's own `catch (const std::exception&)` lets it pass.
 ///
 /// Erlang: exit/1.
-struct Exit {
+struct [[gnu::visibility("default")]] Exit {
   ExitReason reason = ExitReason::normal();
 };
 
@@ -116,7 +116,7 @@ inline bool operator==(const ExitReason& a, const ExitReason& b) noexcept {
   return a.detail_->text == b.detail_->text && a.detail_->error == b.detail_->error;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 template <>
 struct fmt::formatter<genserver::ExitReason> {

@@ -9,18 +9,18 @@
 #include <functional>
 #include <iterator>
 #include <optional>
-#include <span>
-#include <string_view>
+#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
-/// A type that can be a server's state: an object that can be destroyed.
+/// A type that can be a server's state: an object that can be made and destroyed.
 template <class State>
 concept ServerState = std::is_object_v<State> && !std::is_array_v<State> &&
-                      !std::is_const_v<State> && std::destructible<State>;
+                      !std::is_const_v<State> && !std::is_abstract_v<State> &&
+                      std::destructible<State>;
 
 /// A closure that a server can run: it takes `State&`, or nothing.
 template <class Handler, class State>
@@ -46,6 +46,23 @@ template <class Message, class State>
 concept PeriodicMessageOf =
     std::copy_constructible<Message> &&
     (CastMessageOf<Message, State> || InfoMessageOf<Message, State>);
+
+/// What can be called: a closure or a message.
+template <class Sent, class State>
+concept CallRequestOf =
+    HandlerOf<Sent, State> || CallMessageOf<std::remove_const_t<Sent>, State>;
+
+/// What can be cast at once.
+template <class Sent, class State>
+concept CastRequestOf = HandlerOf<Sent, State> || CastMessageOf<Sent, State>;
+
+/// What can be cast later.
+template <class Sent, class State>
+concept TimerRequestOf = CastRequestOf<Sent, State> || InfoMessageOf<Sent, State>;
+
+/// What can be cast again and again.
+template <class Sent, class State>
+concept PeriodicRequestOf = HandlerOf<Sent, State> || PeriodicMessageOf<Sent, State>;
 
 /// A condition on State, which it does not change.
 template <class Guard, class State>
@@ -73,12 +90,9 @@ unsafe_ref(T&&) -> unsafe_ref<T>;
 namespace detail {
 
 template <class T>
-inline constexpr bool points_into = std::is_reference_v<T> ||
-                                    (std::is_class_v<T> && std::input_or_output_iterator<T>);
-template <class Char, class Traits>
-inline constexpr bool points_into<std::basic_string_view<Char, Traits>> = true;
-template <class T, std::size_t size>
-inline constexpr bool points_into<std::span<T, size>> = true;
+inline constexpr bool points_into =
+    std::is_reference_v<T> ||
+    (std::is_class_v<T> && (std::input_or_output_iterator<T> || std::ranges::enable_view<T>));
 template <class T>
 inline constexpr bool points_into<std::reference_wrapper<T>> = true;
 template <class T>
@@ -98,10 +112,43 @@ concept Nullable = !std::is_empty_v<Handler> && !std::is_function_v<Handler> &&
                      static_cast<bool>(handler);
                    };
 
+/// A handler that returns nothing and takes State by value, so that it changes a copy; of a
+/// generic lambda, or one that is overloaded, nobody knows.
+template <class Run, class State>
+inline constexpr bool takes_copy = false;
+template <class State>
+inline constexpr bool takes_copy<void (*)(State), State> = true;
+template <class State>
+inline constexpr bool takes_copy<void (*)(State) noexcept, State> = true;
+template <class H, class State>
+inline constexpr bool takes_copy<void (H::*)(State), State> = true;
+template <class H, class State>
+inline constexpr bool takes_copy<void (H::*)(State) const, State> = true;
+template <class H, class State>
+inline constexpr bool takes_copy<void (H::*)(State) noexcept, State> = true;
+template <class H, class State>
+inline constexpr bool takes_copy<void (H::*)(State) const noexcept, State> = true;
+
+/// A number is copied to be looked at, and through a pointer one changes what it points to.
+template <class State>
+concept CopiedOnPurpose =
+    std::is_trivially_copyable_v<State> || requires(State& state) { state.operator->(); };
+
+template <class Handler, class State>
+constexpr bool changes_copy() {
+  if constexpr (CopiedOnPurpose<State>) {
+    return false;
+  } else if constexpr (requires { &Handler::operator(); }) {
+    return takes_copy<decltype(&Handler::operator()), State>;
+  } else {
+    return takes_copy<std::decay_t<Handler>, State>;
+  }
+}
+
 }  // namespace detail
 
-/// What a handler returns must be a value: a reference, string_view, span or iterator would let
-/// the caller touch State while the server changes it.
+/// What a handler returns must be a value: a reference, string_view, span, iterator or other view
+/// would let the caller touch State while the server changes it.
 template <class R>
 concept ReturnsValue = !detail::points_into<std::remove_cv_t<R>>;
 
@@ -121,6 +168,9 @@ void check_not_empty(const Handler& handler, const CallSite& site) {
 template <class State, class Handler>
 decltype(auto) run_call(State& state, Handler& handler) {
   if constexpr (std::invocable<Handler&, State&>) {
+    static_assert(!detail::changes_copy<Handler, State>(),
+                  "genserver: this handler takes State by value, so it would change a copy: take "
+                  "State&, or const State& to look only");
     return std::invoke(handler, state);
   } else if constexpr (std::invocable<Handler&>) {
     return std::invoke(handler);
@@ -150,7 +200,7 @@ struct CallResult {
   using type = void;
 };
 template <class Handler, class State>
-  requires(HandlerOf<Handler, State> || CallMessageOf<std::remove_const_t<Handler>, State>)
+  requires CallRequestOf<Handler, State>
 struct CallResult<Handler, State> {
   using type = decltype(run_call(std::declval<State&>(), std::declval<Handler&>()));
 };
@@ -161,4 +211,4 @@ struct CallResult<Handler, State> {
 template <class Handler, class State>
 using CallResult = typename detail::CallResult<std::remove_reference_t<Handler>, State>::type;
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Counts lengths of time in steps of a factor of two, from 128 ns to more than a minute.
 ///
@@ -60,4 +60,4 @@ inline std::chrono::nanoseconds Histogram::quantile(double part) const noexcept 
   return limit(bucket_count - 1);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 namespace detail {
 
@@ -194,4 +194,4 @@ inline void JsonWriter::quote(std::string_view text) {
   text_ += '"';
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

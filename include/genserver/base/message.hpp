@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Why a request will not be handled.
 struct Refusal {
@@ -80,14 +80,17 @@ class MessageList {
  public:
   [[nodiscard]] bool is_empty() const noexcept { return first_ == nullptr; }
 
-  void push_back(Message& message) noexcept {
-    message.link().next = nullptr;
+  void push_back(Message& message) noexcept { push_back(message, message); }
+
+  /// Adds a chain of messages, linked from `first` to `last`.
+  void push_back(Message& first, Message& last) noexcept {
+    last.link().next = nullptr;
     if (last_ == nullptr) {
-      first_ = &message;
+      first_ = &first;
     } else {
-      last_->link().next = &message;
+      last_->link().next = &first;
     }
-    last_ = &message;
+    last_ = &last;
   }
 
   /// Returns the first message, taken out, or null.
@@ -119,4 +122,4 @@ class MessageList {
   Message* last_ = nullptr;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -4,13 +4,11 @@
 
 #include <genserver/base/error.hpp>
 
-#include <fmt/core.h>
-
 #include <chrono>
 #include <cstddef>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a full mailbox does with the next cast, send, async call or timed call.
 enum class OnFull {
@@ -33,11 +31,15 @@ enum class OnException {
   crash   ///< The server ends with it; the caller gets ServerGone with the exception nested.
 };
 
-/// Which thread runs the handlers of calls that have no timeout.
+/// Which thread runs a server's handlers.
 enum class RunCalls {
   on_server_thread,  ///< The server's own, always.
-  /// The caller's, if nothing is queued or running: nobody has to be woken. Handlers run one at a
-  /// time and in order all the same, but thread-locals, thread name and stack are the caller's.
+  /// That of a caller who finds the server idle: nobody has to be woken. He also handles what was
+  /// queued before his call, of whatever sort, and up to 64 messages that come behind it (in a
+  /// call_when, whatever comes while he spins). Handlers run one at a time and in order all the
+  /// same, but with any caller's thread-locals, thread name, priority and stack size, while that
+  /// thread may hold locks, also those of KeyLocks. A handler that ends its thread ends the server,
+  /// and the caller's thread.
   on_caller_when_idle
 };
 
@@ -66,14 +68,15 @@ inline constexpr std::size_t max_mailbox_capacity = 32767;
 /// Throws: InvalidArgument, which names the option, its value and what is allowed.
 inline void validate(const Options& options) {
   if (options.mailbox_capacity < 1 || options.mailbox_capacity > max_mailbox_capacity) {
-    throw InvalidArgument{fmt::format("server \"{}\": mailbox_capacity is {}, allowed is 1 to {}",
-                                      options.name, options.mailbox_capacity,
-                                      max_mailbox_capacity)};
+    throw InvalidArgument{"server \"" + options.name + "\": mailbox_capacity is " +
+                          std::to_string(options.mailbox_capacity) + ", allowed is 1 to " +
+                          std::to_string(max_mailbox_capacity)};
   }
   if (options.stuck_after.count() < 0) {
-    throw InvalidArgument{fmt::format("server \"{}\": stuck_after is {} ns, it cannot be negative",
-                                      options.name, options.stuck_after.count())};
+    throw InvalidArgument{"server \"" + options.name + "\": stuck_after is " +
+                          std::to_string(options.stuck_after.count()) +
+                          " ns, it cannot be negative"};
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

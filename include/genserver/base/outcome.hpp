@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Stands for the value of a request that returns nothing.
 struct Nothing {};
@@ -120,4 +120,4 @@ void Outcome<R>::reset() noexcept {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

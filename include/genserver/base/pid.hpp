@@ -9,7 +9,7 @@
 #include <functional>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Identifies a server; never used twice in a process. A default-made pid names no server.
 ///
@@ -30,7 +30,7 @@ class Pid {
   std::uint64_t value_ = 0;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 template <>
 struct std::hash<genserver::Pid> {

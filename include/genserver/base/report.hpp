@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The stack of a server's thread.
 struct ServerStack {
@@ -89,19 +89,21 @@ inline std::string to_string(std::chrono::nanoseconds length) {
   const double seconds = std::chrono::duration<double>(length).count();
   const long long whole = std::llround(seconds);
   const long long minutes = std::llround(seconds / 60);
-  if (whole >= 3600) return fmt::format("{} h {} min", minutes / 60, minutes % 60);
-  if (whole >= 120) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  if (whole >= 3600) {
+    return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
+  }
+  if (whole >= 120) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
   if (seconds >= 0.9995) return fmt::format("{:.1f} s", seconds);
   if (seconds >= 0.9995e-3) return fmt::format("{:.0f} ms", seconds * 1e3);
   if (seconds >= 0.9995e-6) return fmt::format("{:.0f} us", seconds * 1e6);
-  return fmt::format("{} ns", length.count());
+  return std::to_string(length.count()) + " ns";
 }
 
 namespace detail {
 
 // "Connection:1", or the name alone of who is no server.
 inline std::string name_of(const std::string& name, Pid pid) {
-  return pid == Pid{} ? name : fmt::format("{}:{}", name, pid.value());
+  return pid == Pid{} ? name : name + ":" + std::to_string(pid.value());
 }
 
 // An edge or another line in two phrases: first who, then where or what.
@@ -109,16 +111,17 @@ using Phrases = std::pair<std::string, std::string>;
 
 inline Phrases phrases_of(const WaitEdge& edge) {
   const std::string age = edge.age.count() == 0 ? "" : ", for " + genserver::to_string(edge.age);
-  return {fmt::format("{} waits for {}", name_of(edge.waiter, edge.waiter_pid),
-                      name_of(edge.target, edge.target_pid)),
-          fmt::format("({} at {}){}", to_string(edge.kind), to_string(edge.site), age)};
+  const std::string kind = to_string(edge.kind);
+  return {name_of(edge.waiter, edge.waiter_pid) + " waits for " +
+              name_of(edge.target, edge.target_pid),
+          "(" + kind + " at " + to_string(edge.site) + ")" + age};
 }
 
 inline Phrases headline(const Report& report) {
   const std::string who = name_of(report.server, report.pid);
   switch (report.kind) {
     case Report::Kind::deadlock:
-      return {fmt::format("deadlock of {} servers", report.cycle.size()), ""};
+      return {"deadlock of " + std::to_string(report.cycle.size()) + " servers", ""};
     case Report::Kind::stuck:
       if (report.age.count() == 0) return {"callers of " + who + " wait for long", ""};
       return {who + " is stuck:", "one handler runs for " + genserver::to_string(report.age)};
@@ -126,10 +129,10 @@ inline Phrases headline(const Report& report) {
     case Report::Kind::abandoned: return {who + " was abandoned in its handler", ""};
     case Report::Kind::overflow:
       return {"mailbox of " + who + " is full:",
-              fmt::format("{} request{} refused or dropped since the last report", report.count,
-                          report.count == 1 ? "" : "s")};
+              std::to_string(report.count) + (report.count == 1 ? " request" : " requests") +
+                  " refused or dropped since the last report"};
     case Report::Kind::supervisor:
-      return {fmt::format("child \"{}\" of {}:", report.child, who), report.reason.what()};
+      return {"child \"" + report.child + "\" of " + who + ":", report.reason.what()};
   }
   return {who, ""};
 }
@@ -172,7 +175,7 @@ inline void add_callers(TextLines& lines, const Report& report) {
     lines.add("  ", {who, where});
   }
   if (shown == report.callers.size()) return;
-  lines.add("  ", {fmt::format("and {} more callers", report.callers.size() - shown)});
+  lines.add("  ", {"and " + std::to_string(report.callers.size() - shown) + " more callers"});
 }
 
 }  // namespace detail
@@ -199,8 +202,8 @@ inline std::string Report::text() const {
   }
   detail::add_callers(lines, *this);
   if (mailbox_capacity != 0) {
-    lines.add("  ",
-              {fmt::format("mailbox: {} of {} places taken", mailbox_size, mailbox_capacity)});
+    lines.add("  ", {"mailbox: " + std::to_string(mailbox_size) + " of " +
+                     std::to_string(mailbox_capacity) + " places taken"});
   }
   for (const ServerStack& member : stacks) {
     lines.add("  ", {"stack of " + detail::name_of(member.server, member.pid)});
@@ -268,4 +271,4 @@ inline std::string Report::json() const {
   return json.end_object().take();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -10,7 +10,7 @@
 
 #include <string_view>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Writes a member whose value is not empty, 0 or false; otherwise nothing.
 template <class Value>
@@ -63,4 +63,4 @@ void write_array(JsonWriter& json, std::string_view name, const Items& items) {
   json.end_array();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

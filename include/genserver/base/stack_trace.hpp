@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One function on a stack; what is not known is empty or zero.
 struct Frame {
@@ -170,7 +170,10 @@ inline void add_frame(TextLines& lines, const Frame& frame, std::size_t number,
 
 // Some compilers leave the namespace out of an inlined function's name.
 inline bool is_unqualified_library_frame(const Frame& frame, std::string_view name) {
-  if (!frame.is_inlined || name.substr(0, name.find('(')).find("::") != name.npos) return false;
+  if (!frame.is_inlined) return false;
+  std::string scope = elided(std::string{name.substr(0, name.find('('))}, '<', '>', 1);
+  if (scope.ends_with("::operator")) scope.resize(scope.size() - 10);  // a lambda in a function
+  if (scope.find("::") != scope.npos) return false;
   for (const std::string_view folder :
        {"/genserver/base/", "/genserver/sync/", "/genserver/core/", "/genserver/otp/", "/c++/"}) {
     if (frame.file.find(folder) != std::string::npos) return true;
@@ -226,4 +229,4 @@ inline std::string to_text(const StackTrace& trace, std::string_view indent) {
   return lines.take();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

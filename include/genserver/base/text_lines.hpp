@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Builds a text whose lines are no wider than a terminal.
 class TextLines {
@@ -112,4 +112,4 @@ inline bool TextLines::fits(std::string_view piece) const {
   return taken + (is_fresh() ? 0U : 1U) + columns_of(piece) <= width;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -11,7 +11,7 @@
 #include <functional>
 #include <string_view>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What happened to a message of a traced server. The texts live as long as the sink runs.
 ///
@@ -45,4 +45,4 @@ constexpr const char* to_string(TraceEvent::Kind kind) noexcept {
   return words[static_cast<std::size_t>(kind)];
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Names a server, whatever its State. A value: copyable, comparable, hashable.
 ///
@@ -95,8 +95,8 @@ class AnyRef {
   /// stays; what it refers to in the caller's frame is gone. So where servers may be killed, let
   /// such handlers own what they use, and make objects whose handlers use `this` with start<T>().
   ///
-  /// Blocks: for about a millisecond, which no handler can make longer; but the guard of a call_when,
-  ///         a report's sink or the destructor of what was sent can, while it runs.
+  /// Blocks: for about a millisecond, which no handler can make longer; but the guard of a
+  ///         call_when, a report's sink or the destructor of what was sent can, while it runs.
   /// Erlang: exit(Pid, kill).
   void kill(CallSite site = CallSite::here()) const {
     core().check_not_forked(site);
@@ -145,7 +145,7 @@ class AnyRef {
   std::shared_ptr<ServerCore> server_{};
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 template <>
 struct std::hash<genserver::AnyRef> {

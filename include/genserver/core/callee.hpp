@@ -11,14 +11,17 @@
 #include <genserver/sync/one_shot.hpp>
 #include <genserver/sync/platform/process.hpp>
 #include <genserver/sync/spin_governor.hpp>
+#include <genserver/sync/yield_governor.hpp>
 
 #include <fmt/core.h>
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The part of a server that its callers, its replies and the errors about it need: who it is,
 /// how one waits for it, and how one is told that it said no.
@@ -51,11 +54,17 @@ class Callee {
   /// Blocks: until then, or the deadline; returns false if that came first. After half of
   ///         Options::stuck_after the watchdog is told.
   bool await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline) noexcept {
+    return spin(done) || await_asleep(done, kind, site, deadline);
+  }
+  /// The same without a spin.
+  bool await_asleep(OneShot& done, WaitKind kind, const CallSite& site,
+                    Deadline deadline) noexcept {
     return await(done, kind, site, deadline, nullptr) == Waited::done;
   }
   /// The same, but also ends with an exit signal for the server whose handler waits.
   Waited await_interruptibly(OneShot& done, WaitKind kind, const CallSite& site,
                              Deadline deadline) noexcept {
+    if (spin(done)) return Waited::done;
     const Running* const running = Running::now();
     return await(done, kind, site, deadline,
                  running != nullptr ? &running->server.interrupts() : nullptr);
@@ -78,7 +87,18 @@ class Callee {
  protected:
   [[nodiscard]] Mailbox& mailbox() noexcept { return mailbox_; }
 
+  /// Spins for something that this server does, unless that keeps the server from running. One who
+  /// is alone on its processor goes to sleep: the system lets a thread that is woken come first. Of
+  /// several, each would cost the server a system call, and the processor; they yield instead.
+  ///
+  /// Blocks: never sleeps. Returns whether it is done; `between` as for a SpinGovernor.
+  template <class Done>
+  bool spin_until(Done&& done, unsigned between = 1);
+
  private:
+  bool spin(OneShot& done) noexcept {
+    return spin_until([&done] { return done.is_set(); });
+  }
   static const Options& checked(const Options& options);
   Waited await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline,
                Interrupts* interrupts) noexcept;
@@ -87,7 +107,8 @@ class Callee {
   Mailbox mailbox_;  // before the record, which shows it
   const ServerIdentity identity_;
   ServerRecord& record_;
-  SpinGovernor governor_{};
+  SpinGovernor governor_{};                 // for all who wait for this server
+  std::atomic<std::uint32_t> spinning_{0};  // relaxed: a number that publishes nothing
   Interrupts interrupts_{};
 };
 
@@ -137,9 +158,31 @@ inline bool Callee::is_self() const noexcept {
   return running != nullptr && &running->server == this;
 }
 
+template <class Done>
+bool Callee::spin_until(Done&& done, unsigned between) {
+  struct Counted {  // who has waited for a moment
+    std::atomic<std::uint32_t>* count = nullptr;
+    ~Counted() {
+      if (count != nullptr) count->fetch_sub(1, std::memory_order_relaxed);
+    }
+  } counted;
+  const auto is_in_vain = [&] {
+    if (counted.count == nullptr) {
+      counted.count = &spinning_;
+      spinning_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (!record_.is_on_this_cpu()) return false;
+    YieldGovernor& yielding = YieldGovernor::of_callers();
+    if (spinning_.load(std::memory_order_relaxed) == 1 || !yielding.may_yield()) return true;
+    if (YieldGovernor::yield() || done()) return false;
+    yielding.rest();
+    return true;
+  };
+  return governor_.spin_until(done, between, is_in_vain);
+}
+
 inline Waited Callee::await(OneShot& done, WaitKind kind, const CallSite& site, Deadline deadline,
                             Interrupts* interrupts) noexcept {
-  if (done.spin(governor_)) return Waited::done;
   LongWaitScope watched{*this, kind, site};
   if (const Running* const running = Running::now()) {
     ServerRecord& waiter = running->server.record();
@@ -228,4 +271,4 @@ inline void Callee::check_not_forked(const CallSite& site) const {
                            name(), pid().value(), to_string(site))};
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

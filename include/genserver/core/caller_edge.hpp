@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The edge of the wait graph for whatever the calling thread runs; nothing on other threads.
 class CallerEdge {
@@ -77,14 +77,10 @@ inline void CallerEdge::begin(const Callee& target, WaitKind kind,
 
 inline void CallerEdge::check_caller() {
   if (caller_->options().on_deadlock == OnDeadlock::ignore) return;
-  if (!waiting_.find_cycle(false)) return;
-  // What is not sent yet is going to be refused by a server that takes no more: it never waits.
-  const bool is_unsent = kind_ == WaitKind::call || kind_ == WaitKind::room;
-  if (is_unsent && target_->is_closed()) return;
   if (!is_lasting()) return;
   const bool raises = caller_->options().on_deadlock == OnDeadlock::raise;
   const auto cycle = waiting_.find_cycle(raises);
-  if (!cycle) return;
+  if (!cycle || (!raises && !Waiting::is_first_to_report(*cycle))) return;
   Report report = report_on(*cycle, raises);
   deliver(report);
   if (!raises) return;
@@ -96,20 +92,22 @@ inline void CallerEdge::check_caller() {
   throw Deadlock{message, std::move(report.cycle)};
 }
 
-/// Returns whether there still is a circle when nobody in it can be about to be refused: who calls a
-/// server that takes no more may show that for a moment.
+/// Returns whether the edge closes a circle, and nobody in that is about to be refused: what is not
+/// sent yet to a server that takes no more never waits, though its edge may be there for a moment.
 inline bool CallerEdge::is_lasting() {
+  const auto is_sending = [](WaitKind kind) {
+    return kind == WaitKind::call || kind == WaitKind::room;
+  };
   constexpr int moments = 100;
   for (int passed = 0; passed < moments; ++passed) {
     const auto cycle = waiting_.find_cycle(false);
     if (!cycle) return false;
-    const bool is_refused =
-        caller_->is_closed() && std::any_of(cycle->begin(), cycle->end(), [&](const auto& member) {
-          const WaitKind kind = member.edge.kind;
-          const bool is_sending = kind == WaitKind::call || kind == WaitKind::room;
-          return is_sending && member.edge.target_pid == caller_->pid();
-        });
-    if (!is_refused) return true;
+    if (is_sending(kind_) && target_->is_closed()) return false;  // this one has not sent anything
+    const auto sends_here = [&](const Waiting::Member& member) {
+      return is_sending(member.edge.kind) && member.edge.target_pid == caller_->pid();
+    };
+    const bool is_called = std::any_of(cycle->begin(), cycle->end(), sends_here);
+    if (!caller_->is_closed() || !is_called) return true;
     OneShot moment;
     moment.sleep(Deadline::after(std::chrono::milliseconds{1}));
   }
@@ -133,4 +131,4 @@ inline Report CallerEdge::report_on(const std::vector<Waiting::Member>& cycle,
   return report;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -15,14 +15,14 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// All records of the process.
 ///
 /// Threads: any. Never destroyed.
 class Directory {
  public:
-  static Directory& instance() {
+  [[gnu::visibility("default")]] static Directory& instance() {
     static Directory& directory = *new Directory;
     return directory;
   }
@@ -46,7 +46,7 @@ class Directory {
   template <class Use>
   void for_each(Use&& use);
 
-  static Pid next_pid() noexcept {
+  [[gnu::visibility("default")]] static Pid next_pid() noexcept {
     static std::atomic<std::uint64_t> last{0};
     return Pid{last.fetch_add(1, std::memory_order_relaxed) + 1};  // only unique
   }
@@ -89,7 +89,7 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
   record->is_over_.store(false, std::memory_order_seq_cst);  // as wait_
   record->set_life(ServerRecord::Life::starting);
   record->clear_orders();
-  record->clear_runner();
+  record->clear_threads();
   record->meter().reset();
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
@@ -141,4 +141,4 @@ void Directory::set_all_traced(bool is_so, Keeps&& keeps) {
   });
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,7 +9,7 @@
 #include <functional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Takes a snapshot with all stacks whenever the process gets `signal`, and gives it to `sink`; an
 /// empty one prints it to stderr. The program goes on. Usual is SIGQUIT, which Ctrl-\ sends.
@@ -27,4 +27,4 @@ inline void dump_on_signal(int signal, std::function<void(const Snapshot&)> sink
   });
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

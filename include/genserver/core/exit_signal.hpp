@@ -4,13 +4,14 @@
 
 #include <genserver/base/exit_reason.hpp>
 #include <genserver/core/any_ref.hpp>
+#include <genserver/core/handler_wait.hpp>
 
 #include <concepts>
 #include <memory>
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a server that traps exits is told: who has ended, or sent the signal, and why.
 ///
@@ -95,16 +96,8 @@ inline StopToken self_stop_token(CallSite site = CallSite::here()) {
 /// Blocks: for `length`. Throws: Exit, if the server whose handler sleeps gets an exit signal.
 /// Erlang: timer:sleep/1.
 inline void sleep_for(Timespan length) {
-  const Running* const running = Running::now();
   OneShot never;
-  const Deadline until = Deadline::after(length);
-  if (running == nullptr) {
-    never.sleep(until);
-    return;
-  }
-  Interrupts& interrupts = running->server.interrupts();
-  running->server.record().meter().measure_next();
-  if (interrupts.sleep(never, until) == Waited::interrupted) interrupts.check();
+  if (sleep_interruptibly(never, Deadline::after(length)) == Waited::interrupted) check_exit();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

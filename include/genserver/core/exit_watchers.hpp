@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Which server has ended, and why.
 struct ExitedServer {
@@ -87,4 +87,4 @@ inline void ExitWatchers::tell(const ExitedServer& server) noexcept {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

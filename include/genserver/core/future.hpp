@@ -2,12 +2,13 @@
 // The answer to a call that one did not wait for.
 #pragma once
 
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/core/request.hpp>
 
 #include <memory>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Holds the place of an answer. Dropping it is fine: the request is handled all the same.
 ///
@@ -50,7 +51,7 @@ class Future {
     RequestWait wait{request(), WaitKind::future, site};
     wait.begin();
     const Waited waited = wait.until(deadline);
-    if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+    if (waited == Waited::interrupted) check_exit();
     return waited == Waited::done;
   }
 
@@ -72,4 +73,4 @@ R Future<R>::get(CallSite site) {
   return request->take(WaitKind::call, request->site());
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

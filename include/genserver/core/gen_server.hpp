@@ -12,9 +12,9 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
-/// An object that owns a thread, a State that only this thread touches, and a bounded mailbox.
+/// An object that owns a thread, a State that only its handlers touch, and a bounded mailbox.
 ///
 ///   class Counter : public genserver::GenServer<int> {
 ///    public:
@@ -85,7 +85,11 @@ class GenServer : public ServerRef<State> {
   template <class... Args>
   static std::shared_ptr<Server<State>> made(Options options, Args&&... args) {
     static_assert(ServerState<State>,
-                  "genserver: State must be an object type that can be destroyed");
+                  "genserver: State must be a type whose objects can be made and destroyed: no "
+                  "abstract class, and with a public destructor");
+    static_assert(!std::derived_from<State, GenServer>,
+                  "genserver: State is what the server guards, not the class that derives from "
+                  "GenServer<State>");
     if (options.name.empty()) options.name = std::string{type_name<State>()};
     auto server = std::make_shared<Server<State>>(options);
     server->start(std::forward<Args>(args)...);
@@ -147,4 +151,4 @@ template <class State>
   return ServerRef<State>{std::static_pointer_cast<Server<State>>(server)};
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -4,12 +4,12 @@
 
 #include <genserver/base/message.hpp>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A call that is run only when its guard holds.
 class GuardedMessage : public Message {
  public:
-  void run(void* state) final;
+  inline void run(void* state) final;
   /// Runs, if the guard holds; returns false if not. Throws: as Message::run().
   virtual bool try_run(void* state) = 0;
 
@@ -55,4 +55,4 @@ void GuardedCalls::retry(Attempt&& attempt) {
   calls_.push_front(still_waiting_);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -4,16 +4,19 @@
 
 #include <genserver/core/callee.hpp>
 #include <genserver/core/caller_edge.hpp>
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/core/timer.hpp>
 #include <genserver/core/tracer.hpp>
 #include <genserver/sync/parker.hpp>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What became of a message that takes a place in the mailbox.
 enum class Admission {
@@ -57,8 +60,11 @@ class Inbox : public Callee {
   ~Inbox() = default;
 
   [[nodiscard]] Parker& parker() noexcept { return parker_; }
-  /// Writes down who sends a message, and tells the tracer, if there is one.
-  void mark_sender(Message& message) noexcept;
+  /// As post(), for who wakes the runner himself.
+  Mailbox::Push push(Message& message) noexcept {
+    mark(message);
+    return mailbox().push(message, false);
+  }
   /// Reports what was refused or dropped and not reported yet.
   void report_refused(const CallSite& site);
 
@@ -76,14 +82,11 @@ class Inbox : public Callee {
   std::atomic<Deadline::Clock::rep> next_report_{0};
 };
 
-/// Writes down who sends a message, and sometimes when, before it is pushed.
+/// Writes down who sends a message, and sometimes when, before it is pushed; tells the tracer, if
+/// there is one.
 inline void Inbox::mark(Message& message) noexcept {
   if (message.link().sent_at != 0) return;  // again, after it found no room
   ServerMeter::stamp(message, mailbox().is_idle());
-  mark_sender(message);
-}
-
-inline void Inbox::mark_sender(Message& message) noexcept {
   if (const Running* const running = Running::now()) message.set_sender(running->server.pid());
   if (record().is_traced()) [[unlikely]] trace_sent(message);
 }
@@ -94,8 +97,7 @@ inline void Inbox::trace_sent(Message& message) noexcept {
 }
 
 inline bool Inbox::post(Message& message) noexcept {
-  mark(message);
-  const Mailbox::Push result = mailbox().push(message, false);
+  const Mailbox::Push result = push(message);
   if (result == Mailbox::Push::wake) parker_.unpark();
   return result != Mailbox::Push::closed;
 }
@@ -131,16 +133,20 @@ inline Admission Inbox::make_room(Deadline deadline, const CallSite& site) {
 
 inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
   LongWaitScope watched{*this, WaitKind::room, site};
+  // Twice as long each time, up to a limit: a crowd of senders that look takes the runner's time.
+  constexpr std::chrono::nanoseconds longest_look = 32 * Mailbox::shortest_look;
+  std::chrono::nanoseconds look = Mailbox::shortest_look;
   while (mailbox().is_full() && !is_closed()) {
     // A sink may be called where an edge is published already, which a second one would overwrite.
     if (deadline.has_passed() || Tracer::is_sink_running()) return Admission::late;
     // A new edge each time: the room that somebody else took may have been the last.
     CallerEdge edge{*this, WaitKind::room, site};
     edge.check();
-    if (const Running* const running = Running::now()) running->server.interrupts().check();
+    check_exit();
     edge.set_since(watched.since());
     watched.tell_if_long();
-    mailbox().wait_for_room(deadline);
+    mailbox().wait_for_room(deadline, look);
+    look = std::min(look * 2, longest_look);
   }
   return Admission::accepted;
 }
@@ -173,4 +179,4 @@ inline void Inbox::report_refused(const CallSite& site) {
   deliver(report);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -4,6 +4,7 @@
 
 #include <genserver/base/deadline.hpp>
 #include <genserver/base/exit_reason.hpp>
+#include <genserver/core/running.hpp>
 #include <genserver/sync/one_shot.hpp>
 #include <genserver/sync/platform/stop_token.hpp>
 
@@ -13,7 +14,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// How a wait ended.
 enum class Waited { done, late, interrupted };
@@ -40,9 +41,10 @@ class Interrupts {
     return reason_;
   }
   /// Returns whether a wait may be interrupted now: there is a signal, the server is not ending
-  /// anyhow, and no exception is on its way up, which a second one would turn into an abort.
+  /// anyhow, and no exception is on its way up in the handler, which a second one would turn into
+  /// an abort.
   [[nodiscard]] bool is_due() const noexcept {
-    return is_raised() && !is_masked_ && std::uncaught_exceptions() == 0;
+    return is_raised() && !is_masked_ && !is_unwinding();
   }
   /// From now on waits are not interrupted: the server is ending.
   void mask() noexcept { is_masked_ = true; }
@@ -66,6 +68,12 @@ class Interrupts {
 
  private:
   friend class InterruptMask;
+
+  /// Those of the thread before the turn do not count: a destructor may run a server.
+  static bool is_unwinding() noexcept {
+    const Running* const running = Running::now();
+    return std::uncaught_exceptions() > (running != nullptr ? running->exceptions : 0);
+  }
 
   mutable std::mutex mutex_{};
   std::optional<ExitReason> reason_{};       // guarded by mutex_
@@ -145,7 +153,7 @@ inline void Interrupts::ask_to_stop() noexcept {
 }
 
 inline Waited Interrupts::sleep(OneShot& done, Deadline deadline) noexcept {
-  if (is_masked_ || std::uncaught_exceptions() != 0) {
+  if (is_masked_ || is_unwinding()) {
     return done.sleep(deadline) ? Waited::done : Waited::late;
   }
   {
@@ -161,4 +169,4 @@ inline Waited Interrupts::sleep(OneShot& done, Deadline deadline) noexcept {
   return reason_ ? Waited::interrupted : Waited::late;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

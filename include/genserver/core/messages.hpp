@@ -18,7 +18,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Puts messages that are made with `new` into the pool's blocks, if they fit.
 class Pooled {
@@ -44,10 +44,8 @@ class Pooled {
   }
 };
 
-/// Returns whether an exception in a call ends the server that runs on this thread.
-inline bool crashes_on_exception() noexcept {
-  return running_server().options().on_exception == OnException::crash;
-}
+/// What an exception in a call does to the server that runs on this thread.
+inline OnException on_exception() noexcept { return running_server().options().on_exception; }
 
 /// A handler whose result nobody waits for.
 template <class State, class Handler>
@@ -138,8 +136,7 @@ void FrameCall<State, Handler, handler_is, Base>::answer(void* state) {
     answer_with([&its_state, &handler]() -> Result { return run_call(its_state, handler); });
   } else {
     std::optional<Handler> own;
-    std::exception_ptr error =
-        capture([&] { own.emplace(std::move(handler_)); }, crashes_on_exception());
+    std::exception_ptr error = capture([&] { own.emplace(std::move(handler_)); }, on_exception());
     if (error) return fail(std::move(error));
     answer_with([&its_state, &own]() -> Result {
       struct Last {  // the handler is destroyed before its caller is answered
@@ -159,10 +156,9 @@ void FrameCall<State, Handler, handler_is, Base>::answer_with(Function&& functio
   ServerCore& server = running_server();
   Outcome<Result> own;
   server.begin_handler();
-  std::exception_ptr error =
-      capture([&] { own.emplace_result_of(function); }, crashes_on_exception());
+  std::exception_ptr error = capture([&] { own.emplace_result_of(function); }, on_exception());
   if (!server.end_handler()) return;
-  if (!error) error = capture([&] { outcome_.take_over(own); }, crashes_on_exception());
+  if (!error) error = capture([&] { outcome_.take_over(own); }, on_exception());
   trace_reply(error != nullptr);
   if (error) outcome_.set_exception(std::move(error));
   complete();
@@ -192,7 +188,7 @@ class GuardedCall final : public FrameCall<State, Handler, handler_is, GuardedMe
     bool holds = false;
     std::exception_ptr error =
         capture([&] { holds = guard_(std::as_const(*static_cast<State*>(state))); },
-                crashes_on_exception());
+                on_exception());
     if (error) {
       this->fail(std::move(error));
       return true;
@@ -338,11 +334,11 @@ class RequestMessage final : public Message, public Pooled {
     running_server().begin_handler();
     if constexpr (answer == Answer::at_once) {
       request_->answer_with([&]() -> Result { return run_call(state, handler_); },
-                            crashes_on_exception());
+                            on_exception());
     } else {
       std::exception_ptr error =
           capture([&] { run_deferred<State, Result>(state, handler_, request_); },
-                  crashes_on_exception());
+                  on_exception());
       if (error) request_->fail(std::move(error));
       request_->end_of_handler();
     }
@@ -376,4 +372,4 @@ class TimerFor final : public TimerMessage {
   Handler handler_;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

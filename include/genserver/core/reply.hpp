@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Answers one call, once: the first of reply(), fail() and abort() counts.
 ///
@@ -111,4 +111,4 @@ bool Reply<R>::fail(std::exception_ptr error) {
   return request().fail(std::move(error));
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,7 +17,7 @@
 #include <unordered_set>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class Request;
 
@@ -166,9 +166,9 @@ class RequestFor final : public Request {
 
   /// Runs `handler()` and answers with what it returns or throws.
   ///
-  /// Throws: Exit, and what the handler throws if `crashes`; it is not answered then.
+  /// Throws: Exit, and what the handler throws if that is to crash; it is not answered then.
   template <class Handler>
-  void answer_with(Handler&& handler, bool crashes);
+  void answer_with(Handler&& handler, OnException on_exception);
 
   /// Answers. Returns false if it was answered or given up before.
   template <class... Value>
@@ -188,13 +188,14 @@ class RequestFor final : public Request {
   Outcome<R> outcome_{};
 };
 
-/// Runs `function()`. Returns what it threw, unless that is to end the server.
+/// Runs `function()`. Returns what it threw, unless `on_exception` says to let that through.
 ///
 /// The exception is returned outside of the catch block, so that nothing here holds on to it
 /// when another thread gets it.
-/// Throws: Exit; whatever it is if `crashes`; the unwinding of a thread that is being ended.
+/// Throws: Exit; whatever it is if that is to crash; the unwinding of a thread that is being ended.
 template <class Function>
-std::exception_ptr capture(Function&& function, bool crashes) {
+std::exception_ptr capture(Function&& function,
+                           OnException on_exception = OnException::reply) {
   try {
     function();
     return nullptr;
@@ -202,7 +203,8 @@ std::exception_ptr capture(Function&& function, bool crashes) {
     throw;
   } catch (...) {
     std::exception_ptr error = std::current_exception();
-    if (error == nullptr || crashes) throw;  // null: no exception, but the end of the thread
+    // Null: no exception, but the end of the thread.
+    if (error == nullptr || on_exception == OnException::crash) throw;
     if (const Running* const running = Running::now()) {
       running->server.record().meter().count_exception();
     }
@@ -409,14 +411,14 @@ inline void Request::raise_timeout(CallPhase phase) const {
 
 template <class R>
 template <class Handler>
-void RequestFor<R>::answer_with(Handler&& handler, bool crashes) {
+void RequestFor<R>::answer_with(Handler&& handler, OnException on_exception) {
   std::exception_ptr error;
   if constexpr (std::is_void_v<R>) {
-    error = capture(handler, crashes);
+    error = capture(handler, on_exception);
     if (!error) answer();
   } else {
     std::optional<R> value;
-    error = capture([&] { value.emplace(handler()); }, crashes);
+    error = capture([&] { value.emplace(handler()); }, on_exception);
     if (!error) answer(std::move(*value));
   }
   if (error) fail(std::move(error));
@@ -449,4 +451,4 @@ R RequestFor<R>::take(WaitKind kind, const CallSite& site) {
   return outcome_.take();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

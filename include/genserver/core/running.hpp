@@ -2,7 +2,9 @@
 // Which server runs on a thread.
 #pragma once
 
-namespace genserver {
+#include <exception>
+
+namespace genserver::inline v0 {
 
 class Callee;
 
@@ -11,9 +13,10 @@ struct Running {
   Callee& server;
   Running* outer = nullptr;  // A server whose handler is below on this stack.
   unsigned depth = 0;        // Calls to itself that are nested in each other.
+  int exceptions = 0;        // Those that were on their way up when it began.
 
   /// The innermost turn of the calling thread; null outside of handlers.
-  static Running*& now() noexcept {
+  [[gnu::visibility("default")]] static Running*& now() noexcept {
     static constinit thread_local Running* running = nullptr;
     return running;
   }
@@ -22,7 +25,8 @@ struct Running {
 /// Makes a server the current one of this thread, as long as the object lives.
 class RunningScope {
  public:
-  explicit RunningScope(Callee& server) noexcept : running_{server, Running::now(), 0} {
+  explicit RunningScope(Callee& server) noexcept
+      : running_{server, Running::now(), 0, std::uncaught_exceptions()} {
     Running::now() = &running_;
   }
   ~RunningScope() { Running::now() = running_.outer; }
@@ -33,4 +37,4 @@ class RunningScope {
   Running running_;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // The life of one server, whatever its State.
 // Longer than other headers: who may touch what at a server's end, also one that was killed, can
-// only be checked where all of it is on one page.
+// only be checked where it is on one page. What callers do with their own threads is in
+// caller_turn.hpp.
 #pragma once
 
 #include <genserver/core/custody.hpp>
 #include <genserver/core/guarded_calls.hpp>
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/core/inbox.hpp>
 #include <genserver/core/request.hpp>
 #include <genserver/core/running.hpp>
@@ -25,7 +27,7 @@
 #include <tuple>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class ExitMessage;
 
@@ -36,7 +38,7 @@ enum class OnUnkillable {
 };
 
 /// The choice of the whole process.
-inline std::atomic<OnUnkillable>& on_unkillable() noexcept {
+[[gnu::visibility("default")]] inline std::atomic<OnUnkillable>& on_unkillable() noexcept {
   static std::atomic<OnUnkillable> choice{OnUnkillable::report};  // relaxed: publishes nothing
   return choice;
 }
@@ -59,7 +61,8 @@ inline void set_on_unkillable(OnUnkillable choice) noexcept {
 /// Threads: any, except for what is the runner's: who has the right to run the mailbox.
 class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore> {
  public:
-  using Inbox::Inbox;
+  /// `state` is where the State will be.
+  ServerCore(const Options& options, void* state) : Inbox{options}, place_{state} {}
 
   /// Starts the thread, which calls `make(context)` to make the State, and waits for that.
   ///
@@ -91,8 +94,8 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   /// Asks it to end, and waits for the end of its thread. Returns false at the deadline.
   ///
-  /// Throws: SelfWait; then it was not asked; Deadlock, as a rule before it was; Exit, if the waiter
-  ///         leaves.
+  /// Throws: SelfWait; then it was not asked; Deadlock, as a rule before it was; Exit, if the
+  ///         waiter leaves.
   bool stop(const ExitReason& reason, Deadline deadline, const CallSite& site, Waiter waiter);
   /// The owner goes: stops it, and waits, unless that is the server's own handler, or would be a
   /// deadlock. Returns whether it has ended.
@@ -123,9 +126,21 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     parker().unpark();
   }
 
-  /// Runs `message` on this thread, as the server, if the server is idle. Returns false if not;
-  /// then the message is still the caller's. Else it is completed, now or by the server's end.
-  bool try_run_here(Message& message);
+  /// Runs `function()` on this thread, as the server's handler, if the server is idle. Returns
+  /// false if not. What is queued meanwhile is handled as well, or handed to the server's thread.
+  /// Ends the caller's `edge` when the handler has returned.
+  ///
+  /// Throws: ServerGone, if the server ends in it.
+  /// Cost:   two locked instructions.
+  template <class R, class Function>
+  bool try_run_here(const CallSite& site, const WaitToken& edge, Outcome<R>& outcome,
+                    Function&& function);
+
+  /// Sends a call that lies in the caller's frame, and waits until it is completed. If callers run
+  /// the server, takes part in that. Returns false if the server takes no more.
+  ///
+  /// Threads: those that run no server.
+  bool exchange(Message& message, OneShot& done);
 
   // --- the runner's
 
@@ -153,7 +168,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void leave_unhandled() noexcept { is_handled_ = false; }
   /// Throws: SelfWait if there is no State yet, ServerGone if there is none any more.
   void check_state(const CallSite& site) const;
-  virtual void* state() noexcept = 0;
+  [[nodiscard]] void* state() const noexcept { return place_; }
 
   /// Returns a message for the end of a server that this one is linked to, or null if State has no
   /// handle_info(const ExitSignal&).
@@ -212,10 +227,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     ServerCore& server;
     ~LastGuard() { server.end_.do_last(); }
   };
-  struct HandOverGuard {
-    ServerCore& server;
-    ~HandOverGuard() { server.hand_over(); }
-  };
+  struct CallerGuard;
   struct TurnGuard {  // shows the watchdog what runs
     TurnGuard(ServerRecord& of, const CallSite& site, std::uint32_t sender = 0) noexcept
         : record{of} {
@@ -223,6 +235,13 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
     }
     ~TurnGuard() { record.end_message(); }
     ServerRecord& record;
+  };
+
+  /// How a handler has come back.
+  struct HandlerRun {
+    std::exception_ptr error{};         // what it threw
+    std::optional<ExitReason> exits{};  // it was left by Exit
+    bool is_ours = false;               // otherwise the server was taken meanwhile
   };
 
   virtual void terminate_state(const ExitReason& reason) = 0;
@@ -235,7 +254,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   };
 
   /// The server that the calling thread abandons, whose end it cannot wait for.
-  static const ServerCore*& abandoning() noexcept {
+  [[gnu::visibility("default")]] static const ServerCore*& abandoning() noexcept {
     static constinit thread_local const ServerCore* server = nullptr;
     return server;
   }
@@ -250,13 +269,37 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void heed_orders() noexcept;
   void wait_for_resume() noexcept;
   void wait_for_news();
+  template <class Done>
+  bool spin_idle(Done&& is_done);
+  [[nodiscard]] bool is_serving() const noexcept {
+    return !ends_with_ && !custody_.is_lost() && !record().has_orders();
+  }
+  void serve();
+  void wake_for_timers() noexcept;
   void hand_over() noexcept;
+  void leave_unwound() noexcept;
+  [[noreturn]] void leave_ending(const CallSite& site);
+  /// Returns whether there is work that only who runs the server knows of.
+  [[nodiscard]] bool has_own_work() const noexcept {
+    return !is_serving() || !continuations_.is_empty() || !guarded_.is_empty();
+  }
   bool retry(GuardedMessage& message);
+  void retry_guarded() {
+    guarded_.retry([this](GuardedMessage& message) { return retry(message); });
+  }
   std::uint64_t trace_received(Message& message) noexcept;
   void trace_handled(const CallSite& site, std::uint32_t sender, std::uint64_t message,
                      bool has_failed) noexcept;
   template <class Function>
+  HandlerRun run_here(const CallSite& site, Function&& function);
+  template <class Function>
+  HandlerRun run_handler(const CallSite& site, std::uint32_t sender, Function&& function);
+  template <class Function>
   void attempt(Message& message, Function&& function);
+  void handle(Message& message) {
+    attempt(message, [&] { message.run(state()); });
+  }
+  void crash(std::exception_ptr error, const CallSite& site, std::uint32_t sender);
   void finish() noexcept;
   void abandon() noexcept;
   void report_abandoned(const RawStack& stack) noexcept;
@@ -267,19 +310,20 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   void set_reason(const ExitReason& reason) noexcept;
   void report_end() noexcept;
 
+  void* const place_;  // the State's
   RequestBook book_{};
   SpinGovernor idle_{};
 
   // The runner's:
   MessageList continuations_{};
   GuardedCalls guarded_{};           // whose guard did not hold
+  bool is_put_off_ = false;          // a guard was not asked, because of an order
   bool is_handled_ = true;           // the message that runs; see leave_unhandled()
   Message* in_flight_ = nullptr;     // being run; refused if the server ends in it
   std::optional<ExitReason> ends_with_{};  // set: the server ends after this message
   CallSite end_site_{};              // where the message was sent that threw, and by whom
   std::uint32_t end_sender_ = 0;
   bool has_state_ = false;
-  ThreadRecord* own_thread_ = nullptr;  // from its start on
   Start* starting_ = nullptr;        // while State is being made
 
   Custody custody_{};                      // over all of these
@@ -321,7 +365,7 @@ inline void ServerCore::start(void (*make)(void* context), void* context) {
     std::throw_with_nested(StartFailed{fmt::format(
         "server \"{}\" could not be started: the system refuses a thread", name())});
   }
-  await(start.done, WaitKind::start, CallSite{}, Deadline::never());
+  await_asleep(start.done, WaitKind::start, CallSite{}, Deadline::never());
   if (!start.error) return;
   thread_.join();
   std::rethrow_exception(std::move(start.error));
@@ -390,10 +434,11 @@ bool ServerCore::wait(Deadline deadline, const CallSite& site, Waiter waiter, Ca
   if (own != nullptr) {
     const Waited waited = await_interruptibly(own->done, WaitKind::stop, site, deadline);
     if (waited != Waited::done) end_.watchers().remove(*own);
-    if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+    if (waited == Waited::interrupted) check_exit();
     if (waited != Waited::done) return false;
   }
-  return await(end_.done(), WaitKind::stop, site, deadline);  // until the others are told, too
+  // Until the others are told, too.
+  return await_asleep(end_.done(), WaitKind::stop, site, deadline);
 }
 
 inline bool ServerCore::leave() noexcept {
@@ -436,31 +481,6 @@ inline Admission ServerCore::submit(Message& message, Deadline deadline, Request
   }
 }
 
-inline bool ServerCore::try_run_here(Message& message) {
-  if (!mailbox().try_run_idle()) return false;
-  mark_sender(message);
-  record().set_runner(ThreadRecord::current());
-  const HandOverGuard guard{*this};
-  const RunningScope scope{*this};
-  attempt(message, [&] { message.run(state()); });
-  return true;
-}
-
-inline void ServerCore::hand_over() noexcept {
-  if (!end_handler()) {  // killed in it
-    if (mailbox().hand_over(true)) parker().unpark();
-    return;
-  }
-  if (in_flight_ != nullptr && !ends_with_) {  // unwound, and with it the message's frame
-    in_flight_ = nullptr;
-    ends_with_ = ExitReason::killed();
-  }
-  const bool needs_thread = ends_with_ || !continuations_.is_empty() || !guarded_.is_empty() ||
-                            record().is_suspended();
-  if (own_thread_ != nullptr) record().set_runner(*own_thread_);
-  if (mailbox().hand_over(needs_thread)) parker().unpark();
-}
-
 inline void ServerCore::check_state(const CallSite& site) const {
   if (has_state_) [[likely]] return;
   if (is_closed()) raise(end_.refusal(), WaitKind::call, site);
@@ -476,17 +496,15 @@ inline void ServerCore::thread_main(void* argument) {
 inline void ServerCore::run(Start& start) {
   thread_.begin();
   name_this_thread(name());
-  own_thread_ = &ThreadRecord::current();
-  record().set_runner(*own_thread_);
+  record().set_home(ThreadRecord::current());
+  record().note_cpu();
   const RunningScope scope{*this};
   const LastGuard last{*this};
   if (make_state(start)) {
     const EndGuard end{*this};
     while (!ends_with_ && !custody_.is_lost()) {
-      if (Message* const message = next()) {
-        attempt(*message, [&] { message->run(state()); });
-      }
-      guarded_.retry([&](GuardedMessage& message) { return retry(message); });
+      if (Message* const message = next()) handle(*message);
+      retry_guarded();
     }
   }
 }
@@ -541,9 +559,10 @@ inline void ServerCore::fail_start(Start& start, std::exception_ptr error) {
 
 /// Returns the next message, or null after a wait: then there may be other things to do.
 inline Message* ServerCore::next() {
-  if (record().has_orders()) [[unlikely]] {
+  if (record().has_orders() || is_put_off_) [[unlikely]] {
+    is_put_off_ = false;  // guarded calls first, if it was suspended, be it resumed since or here
     heed_orders();
-    return nullptr;  // guarded calls first, if it was suspended
+    return nullptr;
   }
   if (Message* const message = continuations_.pop_front()) return message;
   timers().push_due(mailbox());
@@ -559,7 +578,6 @@ inline void ServerCore::heed_orders() noexcept {
 
 /// Keeps the right to run meanwhile, so that nobody else handles a call.
 inline void ServerCore::wait_for_resume() noexcept {
-  record().set_runner(ThreadRecord::current());
   // The loads are relaxed: what resume(), request_stop() and exit() set comes with the unpark().
   while (record().is_suspended() && !is_stop_sent_.load(std::memory_order_relaxed) &&
          !interrupts().is_raised()) {
@@ -572,17 +590,48 @@ inline void ServerCore::wait_for_resume() noexcept {
 inline void ServerCore::wait_for_news() {
   // It keeps the right to run while it spins, so that senders need not wake it; unless callers
   // want that right.
-  if (options().run_calls == RunCalls::on_server_thread &&
-      idle_.spin_until([&] { return mailbox().has_news(); })) {
-    return;
-  }
+  const bool keeps = options().run_calls == RunCalls::on_server_thread;
+  if (keeps && spin_idle([&] { return mailbox().has_news(); })) return;
   if (!mailbox().rest()) return;
+  if (!keeps) spin_idle([&] { return parker().is_notified(); });
   do {  // ends by a push that finds it idle, by hand_over(), or by a timer
     parker().park(timers().next_due());
     timers().push_due(mailbox());
   } while (!mailbox().try_run());
   record().set_runner(ThreadRecord::current());
+  record().note_cpu();
   record().meter().measure_next();  // who comes after a pause is not one of a crowd
+}
+
+/// Spins when there is nothing to do. Yields once: who has just been answered may be waiting for
+/// this processor, with the next call.
+template <class Done>
+bool ServerCore::spin_idle(Done&& is_done) {
+  bool yields = true;
+  const auto has_lost_time = [&yields] {
+    YieldGovernor& yielding = YieldGovernor::of_servers();
+    if (!std::exchange(yields, false) || !yielding.may_yield()) return false;
+    if (YieldGovernor::yield()) return false;
+    yielding.rest();
+    return true;
+  };
+  return idle_.spin_until(is_done, 1, has_lost_time);
+}
+
+/// Runs a message or the like, shown to the watchdog. Where that comes to the user's code, it says
+/// begin_handler().
+template <class Function>
+ServerCore::HandlerRun ServerCore::run_handler(const CallSite& site, std::uint32_t sender,
+                                               Function&& function) {
+  HandlerRun run;
+  try {
+    const TurnGuard turn{record(), site, sender};
+    run.error = capture(function);
+  } catch (const Exit& exit) {
+    run.exits = exit.reason;
+  }
+  run.is_ours = end_handler();
+  return run;
 }
 
 /// Runs one message; what it throws ends the server.
@@ -592,33 +641,29 @@ void ServerCore::attempt(Message& message, Function&& function) {
   const std::uint32_t sender = message.sender();
   ServerMeter& meter = record().meter();
   const ServerMeter::Measured measured = meter.begin(message);
+  if (measured.weight != 0) [[unlikely]] record().note_cpu();  // the clock was read, too
   const std::uint64_t traced = record().is_traced() ? trace_received(message) : 0;
   in_flight_ = &message;
   is_handled_ = true;
   bool is_gone = false;
-  std::exception_ptr error;
-  std::optional<ExitReason> exits;
-  try {
-    const TurnGuard turn{record(), site, sender};
-    error = capture(
-        [&] {
-          function();
-          is_gone = true;
-        },
-        false);
-  } catch (const Exit& exit) {
-    exits = exit.reason;
-  }
-  const bool is_ours = end_handler();
+  HandlerRun run = run_handler(site, sender, [&] {
+    function();
+    is_gone = true;
+  });
   if (is_gone) in_flight_ = nullptr;
-  if (!is_ours) return;
+  if (!run.is_ours) return;
   if (is_handled_) {
     meter.end(measured);
     meter.count_handled();
   }
-  if (traced != 0) trace_handled(site, sender, traced, error != nullptr);
-  if (exits) end_with(*exits);
-  if (!error) return;
+  if (traced != 0) trace_handled(site, sender, traced, run.error != nullptr);
+  if (run.exits) end_with(*run.exits);
+  if (run.error) crash(std::move(run.error), site, sender);
+}
+
+/// What a message threw that was sent from `site` ends the server.
+inline void ServerCore::crash(std::exception_ptr error, const CallSite& site,
+                              std::uint32_t sender) {
   end_site_ = site;
   end_sender_ = sender;
   end_with(ExitReason::exception(std::move(error)));
@@ -644,7 +689,11 @@ inline void ServerCore::trace_handled(const CallSite& site, std::uint32_t sender
 /// Tries a call that waits for its guard; returns false if it has to wait on.
 inline bool ServerCore::retry(GuardedMessage& message) {
   if (ends_with_ || custody_.is_lost()) return false;
-  if (!continuations_.is_empty() || record().has_orders()) return false;
+  if (!continuations_.is_empty()) return false;
+  if (record().has_orders()) {
+    is_put_off_ = true;
+    return false;
+  }
   bool has_run = false;
   attempt(message, [&] {
     has_run = message.try_run(state());
@@ -742,7 +791,7 @@ inline void ServerCore::terminate() noexcept {
   std::exception_ptr error;
   custody_.begin();
   try {
-    error = capture([&] { terminate_state(reason); }, false);
+    error = capture([&] { terminate_state(reason); });
   } catch (const Exit& exit) {
     if (end_handler()) set_reason(exit.reason);
   }
@@ -782,4 +831,4 @@ inline void ServerCore::report_end() noexcept {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <optional>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The end of one server, as others may ask about it.
 ///
@@ -89,4 +89,4 @@ class ServerEnd {
   OneShot done_{};
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

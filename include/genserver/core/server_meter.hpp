@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// How often something happened since the server was started.
 struct ServerCounts {
@@ -49,14 +49,10 @@ class ServerMeter {
 
   /// A message is about to be handled. Cost: a load and a store, but for the few.
   Measured begin(Message& message) noexcept {
-    const std::uint32_t left = countdown_.load(std::memory_order_relaxed);
-    // From 2 on, and without the bit.
-    if (left - 2 < out_of_turn - 2 && message.link().sent_for == 0) [[likely]] {
-      countdown_.store(left - 1, std::memory_order_relaxed);
-      return {};
-    }
-    return begin_measured(message, left);
+    return begin(&message);
   }
+  /// The same for a handler that was not sent.
+  Measured begin() noexcept { return begin(nullptr); }
   void end(const Measured& message) noexcept {
     if (message.weight != 0) [[unlikely]] end_measured(message);
   }
@@ -97,7 +93,7 @@ class ServerMeter {
   /// Returns a number below 65536. Fixed intervals would fall in step with what is measured.
   ///
   /// Source: the constants of Numerical Recipes' quick generator.
-  static std::uint32_t random() noexcept {
+  [[gnu::visibility("default")]] static std::uint32_t random() noexcept {
     static constinit thread_local std::uint32_t last = 1;
     last = last * 1664525U + 1013904223U;
     return last >> 16;
@@ -127,7 +123,17 @@ class ServerMeter {
     time.store(value.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
-  Measured begin_measured(Message& message, std::uint32_t left) noexcept;
+  static bool is_passed_over(std::uint32_t left) noexcept {
+    return left - 2 < out_of_turn - 2;  // from 2 on, and without the bit
+  }
+  Measured begin(Message* message) noexcept {
+    const std::uint32_t left = countdown_.load(std::memory_order_relaxed);
+    const bool is_stamped = message != nullptr && message->link().sent_for != 0;
+    if (!is_passed_over(left) || is_stamped) [[unlikely]] return begin_measured(message, left);
+    countdown_.store(left - 1, std::memory_order_relaxed);
+    return {};
+  }
+  Measured begin_measured(Message* message, std::uint32_t left) noexcept;
   void end_measured(const Measured& message) noexcept;
 
   std::atomic<std::uint32_t> countdown_{1};  // messages until one is measured, and out_of_turn
@@ -156,13 +162,13 @@ inline void ServerMeter::reset() noexcept {
   store(began_, now);
 }
 
-inline ServerMeter::Measured ServerMeter::begin_measured(Message& message,
+inline ServerMeter::Measured ServerMeter::begin_measured(Message* message,
                                                          std::uint32_t left) noexcept {
   const Clock::time_point now = Clock::now();
   store(began_, now);
-  if (const std::uint32_t weight = message.link().sent_for; weight != 0) {
-    waiting_.add(now - sent_at(message, now), weight);
-    message.link().sent_for = 0;  // once, though it may be tried again
+  if (message != nullptr && message->link().sent_for != 0) {
+    waiting_.add(now - sent_at(*message, now), message->link().sent_for);
+    message->link().sent_for = 0;  // once, though it may be tried again
   }
   left &= ~out_of_turn;
   if (left > 1) {
@@ -224,4 +230,4 @@ inline Histogram ServerMeter::SharedHistogram::load() const noexcept {
   return histogram;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,6 +9,7 @@
 #include <genserver/core/server_meter.hpp>
 #include <genserver/sync/backtrace.hpp>
 #include <genserver/sync/mailbox.hpp>
+#include <genserver/sync/platform/cpu.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -17,7 +18,7 @@
 #include <string>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A call site that one thread changes while others read it.
 ///
@@ -41,6 +42,29 @@ class SharedCallSite {
   std::atomic<const char*> file_{""};
   std::atomic<const char*> function_{""};
   std::atomic<unsigned> line_{0};
+};
+
+/// A thread that one thread names while others read it.
+class SharedThreadRecord {
+ public:
+  void set(ThreadRecord& thread) noexcept {
+    thread_.store(&thread, std::memory_order_release);  // P1
+    incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
+  }
+  /// Returns whether it is this one. Threads: who sets it.
+  [[nodiscard]] bool is(const ThreadRecord& thread) const noexcept {
+    // Relaxed: what this thread wrote, or one that passed the right to run on to it.
+    return thread_.load(std::memory_order_relaxed) == &thread &&
+           incarnation_.load(std::memory_order_relaxed) == thread.incarnation();
+  }
+  void clear() noexcept { thread_.store(nullptr, std::memory_order_relaxed); }  // publishes nothing
+  /// Returns its stack, or why there is none. Blocks: up to a second.
+  [[nodiscard]] RawStack addresses() const;
+
+ private:
+  //   P1  set(): release ──▶ addresses(): acquire; the record may be a new one
+  std::atomic<ThreadRecord*> thread_{nullptr};  // never freed
+  std::atomic<std::uint64_t> incarnation_{0};   // relaxed: a stale one is noticed
 };
 
 /// What does not change while a server lives.
@@ -117,13 +141,36 @@ class ServerRecord {
     return is_over_.load(std::memory_order_seq_cst);  // as wait_
   }
 
-  /// Says that the calling thread runs this server from now on.
-  void set_runner(ThreadRecord& thread) noexcept;
-  /// Says that no thread runs it yet.
-  void clear_runner() noexcept {
-    runner_.store(nullptr, std::memory_order_relaxed);  // publishes nothing
+  /// Says which thread is the server's own.
+  void set_home(ThreadRecord& thread) noexcept {
+    home_.set(thread);
+    runner_.set(thread);
   }
-  /// Returns the stack of the thread that runs this server. Blocks: up to a second.
+  /// Says that this thread, which may be a caller's, runs the server's handlers from now on.
+  void set_runner(ThreadRecord& thread) noexcept {
+    if (!runner_.is(thread)) runner_.set(thread);
+  }
+  /// Says that this thread, on its processor, runs the server. Called now and then: the system may
+  /// move it at any time.
+  void note_cpu() noexcept {
+    const int cpu = current_cpu();
+    // What does not change is not written: callers read it as they spin.
+    if (cpu != cpu_.load(std::memory_order_relaxed)) cpu_.store(cpu, std::memory_order_relaxed);
+  }
+  /// Returns whether who runs the server was last seen on the calling thread's processor, so that
+  /// one of the two keeps the other waiting.
+  [[nodiscard]] bool is_on_this_cpu() const noexcept {
+    const int cpu = cpu_.load(std::memory_order_relaxed);
+    return cpu != no_cpu && cpu == current_cpu();
+  }
+  /// Says that there is no thread yet.
+  void clear_threads() noexcept {
+    home_.clear();
+    runner_.clear();
+    cpu_.store(no_cpu, std::memory_order_relaxed);
+  }
+  /// Returns the stack of the thread that runs a handler of this server, or else of its own.
+  /// Blocks: up to a second.
   [[nodiscard]] StackTrace runner_stack() const { return symbolize(runner_addresses()); }
   /// The same without names, which take longer to find than the stack to take. Blocks: as above.
   [[nodiscard]] RawStack runner_addresses() const;
@@ -155,26 +202,28 @@ class ServerRecord {
     }
   }
 
+  // As in the mailbox, what every sender reads is on another line than what the runner writes.
   const std::uint32_t index_;
+  std::atomic<bool> is_traced_{false};
+  std::atomic<Life> life_{Life::starting};
+  std::atomic<std::uint32_t> orders_{0};  // bits: suspended, exiting
+  std::atomic<int> cpu_{no_cpu};          // relaxed: a guess that publishes nothing
 
   //   P1  begin_message(), end_message(): release ──▶ turn(): acquire      site and sender
-  std::atomic<std::uint64_t> turn_{0};
+  alignas(64) std::atomic<std::uint64_t> turn_{0};
   SharedCallSite message_site_{};
   std::atomic<std::uint32_t> message_sender_{0};  // P1
-  //   P2  set_runner(): release ──▶ runner_addresses(): acquire; the record may be a new one
-  std::atomic<ThreadRecord*> runner_{nullptr};  // never freed
-  std::atomic<std::uint64_t> runner_incarnation_{0};  // relaxed: a stale one is noticed
+  SharedThreadRecord runner_{};
+  SharedThreadRecord home_{};
 
   // Used by the wait graph, which explains them.
   std::atomic<std::uint64_t> wait_{0};
+  std::uint64_t reported_wait_ = 0;
   std::atomic<WaitKind> wait_kind_{WaitKind::call};
   SharedCallSite wait_site_{};
   std::atomic<std::chrono::steady_clock::rep> wait_since_{0};  // 0: since just now
   std::atomic<bool> is_over_{false};
 
-  std::atomic<Life> life_{Life::starting};
-  std::atomic<std::uint32_t> orders_{0};  // bits: suspended, exiting
-  std::atomic<bool> is_traced_{false};
   ServerMeter meter_{};
 
   mutable std::mutex mutex_{};
@@ -194,19 +243,19 @@ inline void ServerRecord::end_message() noexcept {
   turn_.store(turn_.load(std::memory_order_relaxed) + 1, std::memory_order_release);  // P1
 }
 
-inline void ServerRecord::set_runner(ThreadRecord& thread) noexcept {
-  runner_.store(&thread, std::memory_order_release);  // P2
-  runner_incarnation_.store(thread.incarnation(), std::memory_order_relaxed);
-}
-
-inline RawStack ServerRecord::runner_addresses() const {
-  ThreadRecord* const thread = runner_.load(std::memory_order_acquire);  // P2
+inline RawStack SharedThreadRecord::addresses() const {
+  ThreadRecord* const thread = thread_.load(std::memory_order_acquire);  // P1
   if (thread != nullptr) {
-    return capture_stack(*thread, runner_incarnation_.load(std::memory_order_relaxed));
+    return capture_stack(*thread, incarnation_.load(std::memory_order_relaxed));  // see there
   }
   RawStack none;
   none.note = "no thread has run it yet";
   return none;
+}
+
+inline RawStack ServerRecord::runner_addresses() const {
+  const bool is_in_handler = turn() % 2 != 0;
+  return (is_in_handler ? runner_ : home_).addresses();
 }
 
 template <class Use>
@@ -223,4 +272,4 @@ void ServerRecord::with_long_waits(Use&& use) {
   use(long_waits_);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

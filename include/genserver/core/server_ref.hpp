@@ -5,7 +5,10 @@
 
 #include <genserver/base/handler.hpp>
 #include <genserver/core/any_ref.hpp>
+#include <genserver/core/caller_turn.hpp>
+#include <genserver/core/diagnosis.hpp>
 #include <genserver/core/future.hpp>
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/core/messages.hpp>
 #include <genserver/core/reply.hpp>
 #include <genserver/core/server.hpp>
@@ -17,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class Monitor;
 
@@ -25,8 +28,8 @@ class Monitor;
 ///
 /// What is sent is a *handler*, a closure that takes `State&` or nothing, or a *message*, any
 /// object for which State has `handle_call`, `handle_cast` or `handle_info`. Handlers run one at
-/// a time on the server's thread, in the order in which one thread has sent them; what the sender
-/// wrote before is visible to the handler.
+/// a time on the server's thread (or a caller's, if Options::run_calls says so), in the order in
+/// which one thread has sent them; what the sender wrote before is visible to the handler.
 ///
 /// An exception in a call goes to the caller, and the server lives (unless
 /// Options::on_exception says otherwise). In a cast, an info, a timer or a continuation nobody can
@@ -39,9 +42,16 @@ class Monitor;
 ///
 /// Throws: as AnyRef; InvalidArgument for an empty function; std::bad_alloc.
 template <class State>
-class ServerRef : public AnyRef {
+class ServerRef : public AnyRef, private detail::Diagnosis<State> {
+  using Wrong = detail::Diagnosis<State>;
+
  public:
   ServerRef() noexcept = default;
+
+  // What does not compile, and why: see core/diagnosis.hpp.
+  using Wrong::call, Wrong::call_for, Wrong::call_until, Wrong::call_when, Wrong::async_call;
+  using Wrong::cast, Wrong::try_cast, Wrong::cast_for, Wrong::send;
+  using Wrong::cast_after, Wrong::cast_every, Wrong::continue_with;
 
   // --- ask, and wait for the answer
 
@@ -54,7 +64,7 @@ class ServerRef : public AnyRef {
   /// Cost:   no allocation.
   /// Erlang: gen_server:call/2, with no timeout.
   template <class Handler, class H = std::remove_reference_t<Handler>>
-    requires(HandlerOf<H, State> || CallMessageOf<std::remove_const_t<H>, State>)
+    requires CallRequestOf<H, State>
   auto call(Handler&& handler, CallSite site = CallSite::here()) const -> CallResult<H, State>;
 
   /// As call(), but gives up after `timeout`. If the handler has not begun, it never will;
@@ -67,13 +77,13 @@ class ServerRef : public AnyRef {
   /// Cost:   one allocation.
   /// Erlang: gen_server:call/3.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+    requires CallRequestOf<Handler, State>
   auto call_for(Timespan timeout, Handler handler, CallSite site = CallSite::here()) const
       -> CallResult<Handler, State> {
     return call_until(Deadline::after(timeout), std::move(handler), site);
   }
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+    requires CallRequestOf<Handler, State>
   auto call_until(Deadline deadline, Handler handler, CallSite site = CallSite::here()) const
       -> CallResult<Handler, State>;
 
@@ -118,7 +128,7 @@ class ServerRef : public AnyRef {
   /// Cost:   one allocation.
   /// Erlang: gen_server:send_request/2.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+    requires CallRequestOf<Handler, State>
   auto async_call(Handler handler, CallSite site = CallSite::here()) const
       -> Future<CallResult<Handler, State>>;
   /// The same with a handler that may answer later.
@@ -136,19 +146,19 @@ class ServerRef : public AnyRef {
   /// Cost:   no allocation after warm-up, if what is sent has at most 80 bytes.
   /// Erlang: gen_server:cast/2.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+    requires CastRequestOf<Handler, State>
   bool cast(Handler handler, CallSite site = CallSite::here()) const {
     return submit_cast(std::move(handler), Deadline::never(), site);
   }
   /// As cast(), but never waits.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+    requires CastRequestOf<Handler, State>
   bool try_cast(Handler handler, CallSite site = CallSite::here()) const {
     return submit_cast(std::move(handler), Deadline{Deadline::Clock::time_point{}}, site);
   }
   /// As cast(), but waits for `timeout` at most.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+    requires CastRequestOf<Handler, State>
   bool cast_for(Timespan timeout, Handler handler, CallSite site = CallSite::here()) const {
     return submit_cast(std::move(handler), Deadline::after(timeout), site);
   }
@@ -169,8 +179,7 @@ class ServerRef : public AnyRef {
   /// Cost:   two allocations; the server's thread looks after its timers itself.
   /// Erlang: erlang:send_after/3.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State> ||
-             InfoMessageOf<Handler, State>)
+    requires TimerRequestOf<Handler, State>
   Timer cast_after(Timespan delay, Handler handler, CallSite site = CallSite::here()) const {
     return arm(delay, std::chrono::nanoseconds::zero(), std::move(handler), site);
   }
@@ -180,7 +189,7 @@ class ServerRef : public AnyRef {
   /// Throws: InvalidArgument if `period` is 0.
   /// Erlang: timer:send_interval/2.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || PeriodicMessageOf<Handler, State>)
+    requires PeriodicRequestOf<Handler, State>
   Timer cast_every(Timespan period, Handler handler, CallSite site = CallSite::here()) const;
 
   /// Runs `handler` after the handler that calls this, before anything that is queued.
@@ -189,7 +198,7 @@ class ServerRef : public AnyRef {
   ///         ServerGone from State::terminate.
   /// Erlang: {continue, Term} and handle_continue/2.
   template <class Handler>
-    requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+    requires CastRequestOf<Handler, State>
   void continue_with(Handler handler, CallSite site = CallSite::here()) const;
 
   // --- watch other servers; defined in otp/monitor.hpp and otp/link.hpp
@@ -274,8 +283,10 @@ class ServerRef : public AnyRef {
   CallResult<Handler, State> call_self(Handler& handler, const CallSite& site) const;
   template <class R, class Handler>
   R call_self_deferred(Handler& handler, const CallSite& site) const;
+  template <class Handler, class Result>
+  bool call_here(Handler& handler, Outcome<Result>& outcome, const CallSite& site) const;
   template <class Frame>
-  typename Frame::Result exchange(Frame& frame, GuardedMessage* guarded, bool may_run_here) const;
+  typename Frame::Result exchange(Frame& frame, GuardedMessage* guarded) const;
   template <class R, Answer answer, class Handler>
   R ask(Handler&& handler, Deadline deadline, const CallSite& site) const;
   template <class R, Answer answer, class Handler>
@@ -315,11 +326,11 @@ inline constexpr HandlerIs who_keeps =
         : HandlerIs::lent;
 
 template <class R>
-constexpr void check_result() noexcept {
+constexpr auto check_result() noexcept {
   static_assert(ReturnsValue<R>,
-                "genserver: a handler must return a value; a reference, string_view, span or "
-                "iterator into State would be used while the server changes it. Return a copy, or "
-                "genserver::unsafe_ref if you know better.");
+                "genserver: a handler must return a value; a reference, a view (string_view, "
+                "span) or an iterator into State would be used while the server changes it. Return "
+                "a copy, or genserver::unsafe_ref if you know better.");
 }
 
 }  // namespace detail
@@ -335,7 +346,7 @@ ServerCore& ServerRef<State>::checked(const Handler& handler, const CallSite& si
 
 template <class State>
 template <class Handler, class H>
-  requires(HandlerOf<H, State> || CallMessageOf<std::remove_const_t<H>, State>)
+  requires CallRequestOf<H, State>
 auto ServerRef<State>::call(Handler&& handler, CallSite site) const -> CallResult<H, State> {
   detail::check_result<CallResult<H, State>>();
   ServerCore& server = checked(handler, site);
@@ -344,17 +355,32 @@ auto ServerRef<State>::call(Handler&& handler, CallSite site) const -> CallResul
     return call(std::move(message), site);
   } else {
     if (server.is_self()) return call_self(handler, site);
+    if (server.options().run_calls == RunCalls::on_caller_when_idle) {
+      Outcome<CallResult<H, State>> outcome;
+      if (call_here(handler, outcome, site)) return outcome.take();
+    }
     CallMessage<State, H, detail::who_keeps<Handler>> frame{handler, site};
-    return exchange(frame, nullptr,
-                    server.options().run_calls == RunCalls::on_caller_when_idle);
+    return exchange(frame, nullptr);
   }
 }
 
-/// Sends a call that lives in this frame, or runs it here, and waits.
+/// Runs a handler of another server on this thread, if that server is idle.
+template <class State>
+template <class Handler, class Result>
+bool ServerRef<State>::call_here(Handler& handler, Outcome<Result>& outcome,
+                                 const CallSite& site) const {
+  ServerCore& server = core();
+  // Nobody looks for a circle: an idle server waits for nobody, and if its handler comes to wait,
+  // that one's look finds this edge.
+  const CallerEdge edge{server, WaitKind::call, site};
+  return server.try_run_here(site, edge.token(), outcome,
+                             [&]() -> Result { return run_call(state(), handler); });
+}
+
+/// Sends a call that lives in this frame, and waits.
 template <class State>
 template <class Frame>
-typename Frame::Result ServerRef<State>::exchange(Frame& frame, GuardedMessage* guarded,
-                                                  bool may_run_here) const {
+typename Frame::Result ServerRef<State>::exchange(Frame& frame, GuardedMessage* guarded) const {
   // Held, since the handler may drop what this call was made through.
   const std::shared_ptr<ServerCore> held = shared_core();
   ServerCore& server = *held;
@@ -363,13 +389,10 @@ typename Frame::Result ServerRef<State>::exchange(Frame& frame, GuardedMessage* 
     CallerEdge edge{server, WaitKind::call, site};
     edge.check();
     frame.set_waiter(edge.token());
-    if (may_run_here && server.try_run_here(frame)) {
-      server.await(frame.done(), WaitKind::call, site, Deadline::never());
-    } else if (Running::now() != nullptr) {
+    if (Running::now() != nullptr) {
       send_revocably(server, frame, guarded);
-    } else {
-      if (!server.post(frame)) server.raise(server.end().refusal(), WaitKind::call, site);
-      server.await(frame.done(), WaitKind::call, site, Deadline::never());
+    } else if (!server.exchange(frame, frame.done())) {
+      server.raise(server.end().refusal(), WaitKind::call, site);
     }
   }
   if (frame.outcome().is_refusal()) {
@@ -390,7 +413,7 @@ CallResult<Handler, State> ServerRef<State>::call_self(Handler& handler,
 
 template <class State>
 template <class Handler>
-  requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+  requires CallRequestOf<Handler, State>
 auto ServerRef<State>::call_until(Deadline deadline, Handler handler, CallSite site) const
     -> CallResult<Handler, State> {
   using Result = CallResult<Handler, State>;
@@ -427,7 +450,7 @@ R ServerRef<State>::ask(Handler&& handler, Deadline deadline, const CallSite& si
       if (const auto phase = request->give_up()) request->raise_timeout(*phase);
       break;
     case Waited::interrupted:
-      if (request->give_up()) Running::now()->server.interrupts().check();
+      if (request->give_up()) check_exit();
   }
   return request->take(WaitKind::call, site);
 }
@@ -446,7 +469,7 @@ R ServerRef<State>::call(Handler handler, CallSite site) const {
   auto* const message = new Sent{request, std::move(handler), site};
   if (!server.post(*message)) message->refuse(server.end().refusal());
   if (wait.until(Deadline::never()) == Waited::interrupted && request->leave_when_allowed()) {
-    Running::now()->server.interrupts().check();
+    check_exit();
   }
   return request->take(WaitKind::call, site);
 }
@@ -484,12 +507,12 @@ auto ServerRef<State>::call_when(Guard&& guard, Handler&& handler, CallSite site
   }
   GuardedCall<State, std::remove_reference_t<Guard>, H, detail::who_keeps<Handler>> frame{
       guard, handler, site};
-  return exchange(frame, &frame, false);
+  return exchange(frame, &frame);
 }
 
 template <class State>
 template <class Handler>
-  requires(HandlerOf<Handler, State> || CallMessageOf<Handler, State>)
+  requires CallRequestOf<Handler, State>
 auto ServerRef<State>::async_call(Handler handler, CallSite site) const
     -> Future<CallResult<Handler, State>> {
   return ask_later<CallResult<Handler, State>, Answer::at_once>(std::move(handler), site);
@@ -524,7 +547,7 @@ bool ServerRef<State>::submit_cast(Handler&& handler, Deadline deadline,
 
 template <class State>
 template <class Handler>
-  requires(HandlerOf<Handler, State> || PeriodicMessageOf<Handler, State>)
+  requires PeriodicRequestOf<Handler, State>
 Timer ServerRef<State>::cast_every(Timespan period, Handler handler, CallSite site) const {
   if (period.length().count() == 0) {
     throw InvalidArgument{"a timer with a period of 0 was asked for at " + to_string(site)};
@@ -545,7 +568,7 @@ Timer ServerRef<State>::arm(Timespan delay, std::chrono::nanoseconds period, Han
 
 template <class State>
 template <class Handler>
-  requires(HandlerOf<Handler, State> || CastMessageOf<Handler, State>)
+  requires CastRequestOf<Handler, State>
 void ServerRef<State>::continue_with(Handler handler, CallSite site) const {
   ServerCore& server = checked(handler, site);
   if (!server.is_self()) {
@@ -557,7 +580,7 @@ void ServerRef<State>::continue_with(Handler handler, CallSite site) const {
   server.post_first(*message);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 template <class State>
 struct std::hash<genserver::ServerRef<State>> : std::hash<genserver::AnyRef> {};

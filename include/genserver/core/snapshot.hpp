@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One server, as it was when nobody asked it.
 struct ServerSnapshot {
@@ -205,4 +205,4 @@ inline std::vector<std::size_t> Snapshot::in_cycle() const {
   return members;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Returns a few lines for each server: what it is doing, whom it waits for, its numbers, and its
 /// stack if that was asked for. Each line ends with a newline.
@@ -42,15 +42,15 @@ inline std::string rounded(std::chrono::nanoseconds length) {
   return fmt::format("{:.0f} s", ns / 1e9);
 }
 
-inline std::string times_of(std::string_view what, const Histogram& times) {
-  return fmt::format("{}: half within {}, 99 % within {}", what, rounded(times.quantile(0.5)),
-                     rounded(times.quantile(0.99)));
+inline std::string times_of(const char* what, const Histogram& times) {
+  return std::string{what} + ": half within " + rounded(times.quantile(0.5)) + ", 99 % within " +
+         rounded(times.quantile(0.99));
 }
 
 inline std::string counts_of(const ServerCounts& counts) {
-  std::string text = fmt::format("handled {}", counts.handled);
-  const auto add = [&](std::uint64_t count, std::string_view what) {
-    if (count != 0) text += fmt::format(", {} {}", count, what);
+  std::string text = "handled " + std::to_string(counts.handled);
+  const auto add = [&](std::uint64_t count, const char* what) {
+    if (count != 0) text += ", " + std::to_string(count) + " " + what;
   };
   add(counts.exceptions, "threw");
   add(counts.timed_out, "timed out");
@@ -68,9 +68,9 @@ inline void add_message(TextLines& lines, const ServerSnapshot::CurrentMessage& 
 
 inline void add_server(TextLines& lines, const ServerSnapshot& server) {
   const std::string who = name_of(server.name, server.pid);
-  std::string what = fmt::format("{} is {}", who, to_string(server.activity));
+  std::string what = who + " is " + to_string(server.activity);
   if (server.message) what += " for " + to_string(server.message->age);
-  lines.add("  ", {what + ",", fmt::format("started {} ago", to_string(server.age))});
+  lines.add("  ", {what + ",", "started " + to_string(server.age) + " ago"});
   if (server.message) add_message(lines, *server.message);
   if (server.waits_for) {
     const auto [waiter, where] = phrases_of(*server.waits_for);
@@ -81,8 +81,9 @@ inline void add_server(TextLines& lines, const ServerSnapshot& server) {
                                              caller.kind, caller.site, caller.age});
     lines.add("    ", {waiter, where});
   }
-  lines.add("    ", {fmt::format("mailbox: {} of {} places taken, {} at most;", server.mailbox_size,
-                                 server.mailbox_capacity, server.mailbox_high_water),
+  lines.add("    ", {"mailbox: " + std::to_string(server.mailbox_size) + " of " +
+                         std::to_string(server.mailbox_capacity) + " places taken, " +
+                         std::to_string(server.mailbox_high_water) + " at most;",
                      counts_of(server.counts)});
   if (server.waiting.count() != 0) lines.add("    ", {times_of("waited", server.waiting)});
   if (server.handling.count() != 0) lines.add("    ", {times_of("ran", server.handling)});
@@ -164,7 +165,7 @@ inline std::string quoted(std::string_view text) {
 inline std::string to_text(const Snapshot& snapshot) {
   TextLines lines;
   const std::size_t count = snapshot.servers.size();
-  lines.add("", {fmt::format("{} server{}", count, count == 1 ? "" : "s")});
+  lines.add("", {std::to_string(count) + (count == 1 ? " server" : " servers")});
   for (const ServerSnapshot& server : snapshot.servers) detail::add_server(lines, server);
   return lines.take();
 }
@@ -186,21 +187,22 @@ inline std::string to_dot(const Snapshot& snapshot) {
   std::string text = "digraph servers {\n  node [shape=box]\n";
   for (std::size_t index = 0; index < snapshot.servers.size(); ++index) {
     const ServerSnapshot& server = snapshot.servers[index];
-    const std::string label = fmt::format("{}\n{}, {} of {}",
-                                          detail::name_of(server.name, server.pid),
-                                          to_string(server.activity), server.mailbox_size,
-                                          server.mailbox_capacity);
-    text += fmt::format("  {} [label={}{}]\n", server.pid.value(), detail::quoted(label),
-                        color(index));
+    const std::string label = detail::name_of(server.name, server.pid) + "\n" +
+                              to_string(server.activity) + ", " +
+                              std::to_string(server.mailbox_size) + " of " +
+                              std::to_string(server.mailbox_capacity);
+    text += "  " + std::to_string(server.pid.value()) + " [label=" + detail::quoted(label) +
+            color(index) + "]\n";
   }
   for (std::size_t index = 0; index < snapshot.servers.size(); ++index) {
     const auto& edge = snapshot.servers[index].waits_for;
     if (!edge) continue;
-    const std::string label = fmt::format("{} at {}", to_string(edge->kind), to_string(edge->site));
-    text += fmt::format("  {} -> {} [label={}{}]\n", snapshot.servers[index].pid.value(),
-                        edge->target_pid.value(), detail::quoted(label), color(index));
+    const std::string label = to_string(edge->kind) + (" at " + to_string(edge->site));
+    text += "  " + std::to_string(snapshot.servers[index].pid.value()) + " -> " +
+            std::to_string(edge->target_pid.value()) + " [label=" + detail::quoted(label) +
+            color(index) + "]\n";
   }
   return text + "}\n";
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class TimerQueue;
 
@@ -22,8 +22,8 @@ class TimerQueue;
 /// Its memory is taken when it is made, so that it cannot fail when it is due.
 class TimerMessage : public Message, public std::enable_shared_from_this<TimerMessage> {
  public:
-  void run(void* state) final;
-  void refuse(const Refusal& refusal) noexcept final;
+  inline void run(void* state) final;
+  inline void refuse(const Refusal& refusal) noexcept final;
 
  protected:
   TimerMessage(const std::shared_ptr<TimerQueue>& queue, std::chrono::nanoseconds period,
@@ -84,7 +84,7 @@ class TimerQueue {
 
   /// Returns when the first timer is due. Cost: one load.
   [[nodiscard]] Deadline next_due() const noexcept {
-    // Relaxed: the server is woken after a change that makes it earlier.
+    // Relaxed: the server is woken after a change that makes it earlier; see also take_rearmed().
     return Deadline{Clock::time_point{Clock::duration{first_due_.load(std::memory_order_relaxed)}}};
   }
 
@@ -94,6 +94,10 @@ class TimerQueue {
     if (first_due_.load(std::memory_order_relaxed) != never) push_due(mailbox, Clock::now());
   }
   void push_due(Mailbox& mailbox, Clock::time_point now);
+
+  /// Returns whether a timer was armed again, since it is periodic, after the last question: the
+  /// thread may not know of it. Threads: who runs the server.
+  bool take_rearmed() noexcept { return std::exchange(is_rearmed_, false); }
 
   /// Ends all timers, and all later ones at once.
   void close() noexcept;
@@ -116,6 +120,7 @@ class TimerQueue {
   Entries entries_{};        // guarded by mutex_
   bool is_closed_ = false;   // guarded by mutex_
   std::atomic<Clock::rep> first_due_{never};  // changed under mutex_
+  bool is_rearmed_ = false;                   // who runs the server
 };
 
 inline void TimerMessage::run(void* state) {
@@ -194,6 +199,7 @@ inline TimerQueue::Entries::node_type TimerQueue::finish(TimerMessage& message,
   const auto late = Clock::now() - message.due_;
   node.key() = message.due_ + (late / message.period_ + 1) * message.period_;
   place(message, entries_.insert(std::move(node)));
+  if (!is_refused) is_rearmed_ = true;
   return {};
 }
 
@@ -230,4 +236,4 @@ inline void TimerQueue::close() noexcept {
   note_first();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -8,16 +8,16 @@
 
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Calls `sink` with what happens to each message of `server` from now on: sent, received, handled,
 /// replied. An empty sink ends that. One server has one sink, the last one set.
 ///
-/// The sink runs where it happens, on the sender's thread or the server's, on several at a time,
-/// and under no lock of the library. It may send to servers, but not wait for one. Of what it sends
-/// no events come; of what that leads to they do, so that a sink of all servers may not send to one
-/// that sends on. What it throws is dropped. An event that is on its way may still reach a sink
-/// that was replaced.
+/// The sink runs where it happens, on the sender's thread or that which handles, on several at a
+/// time, and under no lock of the library. It may send to servers, but not wait for one. Of what it
+/// sends no events come; of what that leads to they do, so that a sink of all servers may not send
+/// to one that sends on. What it throws is dropped. An event that is on its way may still reach a
+/// sink that was replaced.
 ///
 /// A sink is dropped when its server ends.
 ///
@@ -39,4 +39,4 @@ inline void trace_all(TraceSink sink) {
   Tracer::instance().set_all(std::move(sink));
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -15,6 +15,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What is kept of a TraceEvent: 72 bytes on common machines.
 struct TraceEntry {
@@ -80,6 +81,15 @@ class TraceDrawing {
     Index replied = none;
   };
 
+  struct ThreadSoFar {
+    Index last = none;           // its last event
+    std::vector<Pid> running{};  // innermost server last
+  };
+  struct ServerSoFar {
+    Index open = none;            // received, not yet handled
+    Time last_end = Time::max();  // of a handler; max: none has ended
+  };
+
   void sort();
   void connect(Index i);
   void connect_received(Index i);
@@ -115,18 +125,25 @@ class TraceDrawing {
   JsonWriter json_{};
 
   // While connecting:
-  std::unordered_map<std::uint32_t, Index> last_of_thread_{};
-  std::unordered_map<std::uint32_t, std::vector<Pid>> running_{};  // innermost server last
-  std::unordered_map<Pid, Index> open_{};                          // received, not yet handled
-  std::unordered_map<Pid, Time> last_end_{};                       // of a server's handler
+  std::unordered_map<std::uint32_t, ThreadSoFar> threads_{};
+  std::unordered_map<Pid, ServerSoFar> servers_{};
 };
 
 /// Puts the events in the order of time. Those of one thread came in that order; an event that came
 /// twice, because two sinks of this recorder were set, is kept once.
 inline void TraceDrawing::sort() {
   const auto key = [](const TraceEntry& e) { return std::tuple{e.time, e.thread}; };
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [&](const TraceEntry& a, const TraceEntry& b) { return key(a) < key(b); });
+  const auto comes_before = [&](Index a, Index b) {
+    return std::tuple{key(entries_[a]), a} < std::tuple{key(entries_[b]), b};
+  };
+  std::vector<Index> order(entries_.size());
+  std::iota(order.begin(), order.end(), Index{0});
+  std::sort(order.begin(), order.end(), comes_before);
+  std::vector<TraceEntry> sorted;
+  sorted.reserve(order.size());
+  for (const Index i : order) sorted.push_back(std::move(entries_[i]));
+  entries_ = std::move(sorted);
+
   const auto is_same = [&](const TraceEntry& a, const TraceEntry& b) {
     return key(a) == key(b) && a.kind == b.kind && a.message == b.message;
   };
@@ -135,8 +152,9 @@ inline void TraceDrawing::sort() {
 
 inline void TraceDrawing::connect(Index i) {
   const TraceEntry& entry = entries_[i];
-  const auto [last, is_first] = last_of_thread_.try_emplace(entry.thread, i);
-  if (!is_first) steps_[std::exchange(last->second, i)].next = i;
+  ThreadSoFar& thread = threads_[entry.thread];
+  const Index last = std::exchange(thread.last, i);
+  if (last != none) steps_[last].next = i;
 
   const std::uint64_t thread_track = thread_tracks + entry.thread;
   Step& step = steps_[i];
@@ -155,30 +173,28 @@ inline void TraceDrawing::connect(Index i) {
     case Kind::handled: connect_handled(i); break;
     case Kind::replied:
       way.replied = i;
-      const std::vector<Pid>& running = running_[entry.thread];
-      step.track = running.empty() ? thread_track : running.back().value();
+      step.track = thread.running.empty() ? thread_track : thread.running.back().value();
       break;
   }
 }
 
 inline void TraceDrawing::connect_received(Index i) {
   const TraceEntry& entry = entries_[i];
-  const auto [open, is_first] = open_.try_emplace(entry.server, i);
+  const Index last = std::exchange(servers_[entry.server].open, i);
   // Nothing was heard of the end of the last one, but it has ended.
-  if (!is_first) close(std::exchange(open->second, i), entry.time);
-  running_[entry.thread].push_back(entry.server);
+  if (last != none) close(last, entry.time);
+  threads_[entry.thread].running.push_back(entry.server);
 }
 
 inline void TraceDrawing::connect_handled(Index i) {
   const TraceEntry& entry = entries_[i];
-  const auto open = open_.find(entry.server);
-  if (open == open_.end()) {  // it was running when the recording began
-    const auto end = last_end_.find(entry.server);
-    steps_[i].bound = end != last_end_.end() ? end->second : entries_.front().time;
+  ServerSoFar& server = servers_[entry.server];
+  const Index received = std::exchange(server.open, none);
+  const Time last_end = std::exchange(server.last_end, entry.time);
+  if (received == none) {  // it was running when the recording began
+    steps_[i].bound = last_end != Time::max() ? last_end : entries_.front().time;
   } else {
-    const Index received = open->second;
     close(received, entry.time);
-    open_.erase(open);
     if (entries_[received].message == entry.message) {
       steps_[i].partner = received;
       steps_[received].partner = i;
@@ -186,12 +202,11 @@ inline void TraceDrawing::connect_handled(Index i) {
       steps_[i].bound = entry.time;
     }
   }
-  last_end_[entry.server] = entry.time;
 }
 
 inline void TraceDrawing::close(Index received, Time end) {
   steps_[received].bound = end;
-  std::erase(running_[entries_[received].thread], entries_[received].server);
+  std::erase(threads_[entries_[received].thread].running, entries_[received].server);
 }
 
 inline TraceDrawing::Time TraceDrawing::end_of_handler(Index received) const {
@@ -363,4 +378,4 @@ inline void TraceDrawing::put_object(const Put& put) {
   put(json_.take() + ",\n");
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -24,7 +24,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Keeps the events of traced servers, and writes them as a Chrome trace, which ui.perfetto.dev and
 /// chrome://tracing show.
@@ -161,4 +161,4 @@ inline void TraceRecorder::write(const std::string& path) const {
   check(std::fclose(file.release()) == 0);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Knows the sinks, and calls them.
 ///
@@ -25,7 +25,7 @@ namespace genserver {
 /// Threads: any. Never destroyed.
 class Tracer {
  public:
-  static Tracer& instance() {
+  [[gnu::visibility("default")]] static Tracer& instance() {
     static Tracer& tracer = *new Tracer;
     return tracer;
   }
@@ -65,11 +65,11 @@ class Tracer {
   static SharedSink shared(TraceSink sink) {
     return sink ? std::make_shared<const TraceSink>(std::move(sink)) : nullptr;
   }
-  static bool& is_in_sink() noexcept {
+  [[gnu::visibility("default")]] static bool& is_in_sink() noexcept {
     static constinit thread_local bool is_so = false;
     return is_so;
   }
-  static std::uint64_t thread_number() noexcept;
+  [[gnu::visibility("default")]] static std::uint64_t thread_number() noexcept;
   static void call(const SharedSink& sink, const TraceEvent& event) noexcept;
   std::vector<SharedSink> forget_the_gone();
 
@@ -175,4 +175,4 @@ inline void Tracer::call(const SharedSink& sink, const TraceEvent& event) noexce
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,9 +9,10 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Names one wait of one server, so that who ends the wait can take its edge away.
 struct WaitToken {
@@ -71,6 +72,10 @@ class Waiting {
   /// Cost: one load per edge followed; a mutex only if there is a circle.
   std::optional<std::vector<Member>> find_cycle(bool withdraws);
 
+  /// Returns whether nobody has asked this before for the circle that find_cycle() has found here:
+  /// of several members that close it at the same time, and do not withdraw, one reports it.
+  [[nodiscard]] static bool is_first_to_report(const std::vector<Member>& cycle);
+
   /// Returns the edge by which the server of `record` waits now, if it does; for reports.
   static std::optional<WaitEdge> current(const ServerRecord& record);
 
@@ -96,7 +101,7 @@ inline ServerRecord& target_of(std::uint64_t word) noexcept {
 }
 
 /// Taken to confirm a circle, so that only one of its members finds it.
-inline std::mutex& confirmation_mutex() {
+[[gnu::visibility("default")]] inline std::mutex& confirmation_mutex() {
   static std::mutex& mutex = *new std::mutex;  // never destroyed: servers may outlive statics
   return mutex;
 }
@@ -138,6 +143,16 @@ inline std::optional<std::vector<Waiting::Member>> Waiting::find_cycle(bool with
     if (withdraws) token_.end();
     return found;
   }
+}
+
+inline bool Waiting::is_first_to_report(const std::vector<Member>& cycle) {
+  const std::scoped_lock lock{detail::confirmation_mutex()};
+  bool is_first = true;
+  for (const Member& member : cycle) {
+    const std::uint64_t word = member.record->wait_.load(std::memory_order_seq_cst);  // as the walk
+    if (std::exchange(member.record->reported_wait_, word) == word) is_first = false;
+  }
+  return is_first;
 }
 
 /// Follows the edges from the target on; no lock, and Brent's tortoise to end in foreign circles.
@@ -225,4 +240,4 @@ inline std::optional<WaitEdge> Waiting::current(const ServerRecord& record) {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Looks from time to time at what every server does, and reports a handler that runs longer than
 /// its server's Options::stuck_after, and callers that wait longer: once, then at twice that age,
@@ -35,7 +35,7 @@ class Watchdog {
   using Clock = std::chrono::steady_clock;
 
   /// Returns the one whose thread runs by itself; it is never destroyed.
-  static Watchdog& instance() {
+  [[gnu::visibility("default")]] static Watchdog& instance() {
     static Watchdog& watchdog = *new Watchdog;
     return watchdog;
   }
@@ -194,4 +194,4 @@ inline std::vector<WaitingCaller> Watchdog::callers_of(ServerRecord& record,
   return callers;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A server that starts others, and restarts those that fail: the base of Supervisor and
 /// DynamicSupervisor.
@@ -44,10 +44,10 @@ class AnySupervisor : public GenServer<SupervisorState> {
   /// Returns all children, in the order in which they were first started.
   ///
   /// Throws: ServerGone. Erlang: supervisor:which_children/1.
-  [[nodiscard]] std::vector<ChildInfo> children(CallSite site = CallSite::here()) const {
+  [[nodiscard]] std::vector<ChildSnapshot> children(CallSite site = CallSite::here()) const {
     return call([](SupervisorState& state) { return state.children(); }, site);
   }
-  [[nodiscard]] std::vector<ChildInfo> which_children(CallSite site = CallSite::here()) const {
+  [[nodiscard]] std::vector<ChildSnapshot> which_children(CallSite site = CallSite::here()) const {
     return children(site);
   }
   /// Throws: ServerGone. Erlang: supervisor:count_children/1.
@@ -82,4 +82,4 @@ Child<T> AnySupervisor::start_child(ChildSpec spec, Args&&... args) const {
   return Child<T>{call(std::move(start), site)};
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -6,8 +6,6 @@
 #include <genserver/otp/any_supervisor.hpp>
 #include <genserver/sync/platform/termination_signals.hpp>
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -19,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The options of an Application; all may be left out.
 struct ApplicationOptions {
@@ -129,8 +127,8 @@ inline ApplicationOptions Application::validated(ApplicationOptions options, con
   const auto check = [&](const char* what, std::chrono::nanoseconds& length) {
     if (length.count() < 0) {
       throw InvalidArgument{
-          fmt::format("application \"{}\" at {}: {} is {} ns, it cannot be negative", options.name,
-                      to_string(site), what, length.count())};
+          "application \"" + options.name + "\" at " + to_string(site) + ": " + what + " is " +
+          std::to_string(length.count()) + " ns, it cannot be negative"};
     }
     length = Timespan{length}.length();  // which can be added to any point of time
   };
@@ -173,8 +171,8 @@ inline void Application::report_busy(int signal) const noexcept {
       if (server.waits_for) report.cycle.push_back(std::move(*server.waits_for));
       report.callers = std::move(server.callers);
       report.stacks.push_back({server.name, server.pid, std::move(server.stack)});
-      report.outcome = fmt::format("{} was asked to end a second time, by {}, and does so at once",
-                                   options_.name, TerminationSignals::name_of(signal));
+      report.outcome = options_.name + " was asked to end a second time, by " +
+                       TerminationSignals::name_of(signal) + ", and does so at once";
       deliver(report);
     }
   } catch (...) {  // out of memory
@@ -212,7 +210,7 @@ inline int Application::run(AnySupervisor& tree, CallSite site) {
 
 inline void Application::begin_run(const CallSite& site) {
   const auto who = [&] {
-    return fmt::format("application \"{}\" at {}", options_.name, to_string(site));
+    return "application \"" + options_.name + "\" at " + to_string(site);
   };
   if (Running::now() != nullptr) throw SelfWait{who() + ": run() was called in a handler"};
   const std::scoped_lock lock{mutex_};
@@ -267,4 +265,4 @@ inline void Application::kill_rest(const StopLimit& limit) {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,7 +17,7 @@
 #include <typeinfo>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a server does with a call that names its method; for listen(). A MethodTable makes one of
 /// any class.
@@ -33,7 +33,7 @@ class Behaviour {
 };
 
 /// The answer to a call is of another type than the one that was asked for.
-class WrongResult : public std::bad_any_cast {
+class [[gnu::visibility("default")]] WrongResult : public std::bad_any_cast {
  public:
   explicit WrongResult(std::string message)
       : message_{std::make_shared<const std::string>(std::move(message))} {}
@@ -222,9 +222,9 @@ bool BehaviourServer::cast(std::string_view method, Body&& body, CallSite site) 
       [method = std::string{method}, body = boxed(std::forward<Body>(body))](
           BehaviourState& state) {
         // As in a call that nobody waits for: the error is dropped with the answer.
-        static_cast<void>(capture([&] { state.handle(method, body); }, crashes_on_exception()));
+        static_cast<void>(capture([&] { state.handle(method, body); }, on_exception()));
       },
       site);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Points to the T that a supervisor has started for one child, also after restarts.
 ///
@@ -75,4 +75,4 @@ class Child {
   std::shared_ptr<const ChildSlot> slot_{};
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

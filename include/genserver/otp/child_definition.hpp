@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class SupervisorState;
 
@@ -51,7 +51,7 @@ class ChildDefinition {
   [[nodiscard]] StartedChild start() const { return start_(); }
 
   template <class T>
-  static const void* type_of() noexcept {
+  [[gnu::visibility("default")]] static const void* type_of() noexcept {
     static constexpr char own = 0;
     return &own;
   }
@@ -106,4 +106,4 @@ ChildDefinition ChildDefinition::of(ChildSpec spec, Args&&... args) {
   return definition;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <genserver/core/gen_server.hpp>
-
-#include <fmt/core.h>
+#include <genserver/core/handler_wait.hpp>
 
 #include <atomic>
 #include <list>
@@ -13,7 +12,7 @@
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a supervisor's child is doing.
 enum class ChildStatus {
@@ -47,8 +46,8 @@ class ChildSlot {
   void set_gone(ChildStatus status, const ExitReason& reason) noexcept;
 
   [[nodiscard]] ChildStatus status() const;
-  /// Returns whether there is a server that takes messages; status() learns of an end later. Who got
-  /// ServerGone from the last server does not see that one again.
+  /// Returns whether there is a server that takes messages; status() learns of an end later. Who
+  /// got ServerGone from the last server does not see that one again.
   [[nodiscard]] bool is_running() const {
     const std::scoped_lock lock{mutex_};
     return takes_messages();
@@ -167,9 +166,9 @@ inline std::shared_ptr<void> ChildSlot::running_owner() const {
   }
   std::string how;
   if (reason.kind() != ExitReason::Kind::no_server) how = "; it ended: " + reason.what();
-  throw ServerGone{fmt::format("child \"{}\" of {}:{} has no server now, it is {}{}", id_,
-                               supervisor_.name(), supervisor_.pid().value(), to_string(status),
-                               how),
+  throw ServerGone{"child \"" + id_ + "\" of " + supervisor_.name() + ":" +
+                       std::to_string(supervisor_.pid().value()) + " has no server now, it is " +
+                       to_string(status) + how,
                    reason};
 }
 
@@ -210,8 +209,8 @@ inline bool ChildSlot::wait_for_news(Deadline deadline, const CallSite& site) co
   edge.check();
   const Waited waited =
       supervisor.await_interruptibly(waiter->done, WaitKind::start, site, deadline);
-  if (waited == Waited::interrupted) Running::now()->server.interrupts().check();
+  if (waited == Waited::interrupted) check_exit();
   return waited == Waited::done;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

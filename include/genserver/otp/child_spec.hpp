@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// When a child that has ended by itself is started again.
 ///
@@ -64,6 +64,12 @@ enum class StopBy {
   last_message
 };
 
+/// What the ids of a supervisor's children are good for.
+enum class ChildIds {
+  unique,  ///< They name children: each has one, and no two have the same.
+  any      ///< They are for reports alone.
+};
+
 /// The specification of a child; all but `id` may be left out.
 ///
 /// Erlang: supervisor:child_spec().
@@ -84,12 +90,12 @@ struct ChildSpec {
 /// child's specification stays, with no server, unless it is temporary.
 ///
 /// Erlang: the `ignore` of init/1.
-struct IgnoreStart {};
+struct [[gnu::visibility("default")]] IgnoreStart {};
 
 /// A supervisor said no, because of what one child, or the whole of them, is doing.
 ///
 /// Erlang: the errors of supervisor:start_child/2, restart_child/2 and so on.
-class ChildError : public Error {
+class [[gnu::visibility("default")]] ChildError : public Error {
  public:
   enum class Kind {
     already_present,  ///< The id has a specification, whose server does not run.
@@ -132,4 +138,4 @@ inline bool is_restarted(Restart restart, const ExitReason& reason) noexcept {
          (restart == Restart::transient && reason.is_abnormal());
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

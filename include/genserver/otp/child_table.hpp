@@ -2,10 +2,8 @@
 // The children that a supervisor has.
 #pragma once
 
-#include <genserver/otp/child_info.hpp>
+#include <genserver/otp/child_snapshot.hpp>
 #include <genserver/otp/supervised_child.hpp>
-
-#include <fmt/core.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Keeps children in the order in which they were first started, and finds them by id, by handle,
 /// and by server.
@@ -28,9 +26,8 @@ class ChildTable {
  public:
   using Place = std::list<SupervisedChild>::iterator;
 
-  /// `name` is the supervisor's, for errors. Without `has_ids` children are not found by id, and
-  /// several may have the same.
-  ChildTable(std::string name, bool has_ids) : name_{std::move(name)}, has_ids_{has_ids} {}
+  /// `name` is the supervisor's, for errors. Only by unique ids children are found.
+  ChildTable(std::string name, ChildIds ids) : name_{std::move(name)}, ids_{ids} {}
 
   [[nodiscard]] std::size_t size() const noexcept { return children_.size(); }
   [[nodiscard]] bool empty() const noexcept { return children_.empty(); }
@@ -64,7 +61,7 @@ class ChildTable {
   /// Returns the child whose restart was planned, unless something else has happened meanwhile.
   [[nodiscard]] std::optional<Place> find_planned(const ChildSlot& slot, std::uint64_t plan);
 
-  [[nodiscard]] std::vector<ChildInfo> infos() const;
+  [[nodiscard]] std::vector<ChildSnapshot> snapshots() const;
   [[nodiscard]] ChildCounts counts() const;
 
   /// Throws: ChildError.
@@ -72,9 +69,9 @@ class ChildTable {
 
  private:
   const std::string name_;
-  const bool has_ids_;
+  const ChildIds ids_;
   std::list<SupervisedChild> children_{};
-  std::unordered_map<std::string, Place> by_id_{};         // all, if they have ids
+  std::unordered_map<std::string, Place> by_id_{};         // all, if ids are unique
   std::unordered_map<const ChildSlot*, Place> by_slot_{};  // all
   std::unordered_map<Pid, Place> by_pid_{};                // those that are running
 };
@@ -92,7 +89,7 @@ inline ChildTable::Place ChildTable::add(ChildDefinition definition,
   const Place child = std::prev(children_.end());
   try {
     by_slot_.emplace(child->slot().get(), child);
-    if (has_ids_) by_id_.emplace(child->spec().id, child);
+    if (ids_ == ChildIds::unique) by_id_.emplace(child->spec().id, child);
   } catch (...) {
     remove(child);
     throw;
@@ -103,7 +100,7 @@ inline ChildTable::Place ChildTable::add(ChildDefinition definition,
 inline void ChildTable::remove(Place child) noexcept {
   child->set_gone(ChildStatus::removed);
   by_slot_.erase(child->slot().get());
-  if (has_ids_) by_id_.erase(child->spec().id);
+  if (ids_ == ChildIds::unique) by_id_.erase(child->spec().id);
   children_.erase(child);
 }
 
@@ -144,8 +141,8 @@ inline std::optional<ChildTable::Place> ChildTable::find_planned(const ChildSlot
   return found->second;
 }
 
-inline std::vector<ChildInfo> ChildTable::infos() const {
-  std::vector<ChildInfo> all;
+inline std::vector<ChildSnapshot> ChildTable::snapshots() const {
+  std::vector<ChildSnapshot> all;
   all.reserve(children_.size());
   for (const SupervisedChild& child : children_) {
     const ChildDefinition& definition = child.definition();
@@ -166,10 +163,10 @@ inline ChildCounts ChildTable::counts() const {
 }
 
 inline void ChildTable::refuse(ChildError::Kind kind, const std::string& child, Pid holder) const {
-  const std::string who = holder == Pid{} ? "" : fmt::format(" ({})", holder.value());
+  const std::string who = holder == Pid{} ? "" : " (" + std::to_string(holder.value()) + ")";
   throw ChildError{
-      kind, fmt::format("supervisor \"{}\": child \"{}\"{} {}", name_, child, who, to_string(kind)),
+      kind, "supervisor \"" + name_ + "\": child \"" + child + "\"" + who + " " + to_string(kind),
       holder};
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

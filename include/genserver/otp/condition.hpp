@@ -2,14 +2,14 @@
 // A condition variable for threads that may be servers.
 #pragma once
 
-#include <genserver/core/callee.hpp>
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/sync/platform/stop_token.hpp>
 
 #include <mutex>
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Lets threads wait until something under a mutex is so. Unlike with std::condition_variable_any,
 /// a wait also ends with an exit signal for the server whose handler waits.
@@ -26,42 +26,37 @@ class Condition {
   /// Waits until `is_so()`, which is asked under the mutex.
   ///
   /// Blocks: until then, by notify_all(); but no longer than until the deadline, which is `late`,
-  ///         or until `stop` is requested or an exit signal comes, which is `interrupted`.
+  ///         or until `stop` is requested or an exit signal comes, which is `interrupted`;
+  ///         of the latter check_exit() tells.
   template <class Predicate>
   Waited wait(std::unique_lock<std::mutex>& lock, Deadline deadline, const StopToken& stop,
               Predicate&& is_so);
 
-  /// Throws: Exit, if that is what has interrupted a wait of this thread.
-  static void check_exit() {
-    if (const Running* const running = Running::now()) running->server.interrupts().check();
-  }
-
  private:
-  static Waited sleep(OneShot& awake, Deadline deadline) noexcept;
+  /// Lets the mutex go and waits, once; returns what has ended that.
+  Waited sleep(std::unique_lock<std::mutex>& lock, Deadline deadline, const StopToken& stop);
 
   std::vector<OneShot*> sleepers_{};  // guarded by the mutex; each is set once, and then gone
 };
 
-inline Waited Condition::sleep(OneShot& awake, Deadline deadline) noexcept {
-  if (const Running* const running = Running::now()) {
-    running->server.record().meter().measure_next();
-    return running->server.interrupts().sleep(awake, deadline);
-  }
-  return awake.sleep(deadline) ? Waited::done : Waited::late;
+inline Waited Condition::sleep(std::unique_lock<std::mutex>& lock, Deadline deadline,
+                               const StopToken& stop) {
+  if (stop.stop_requested()) return Waited::interrupted;
+  OneShot awake;
+  const StopCallback interrupt{stop, [&awake] { awake.interrupt(); }};  // takes no mutex
+  sleepers_.push_back(&awake);
+  lock.unlock();
+  const Waited waited = sleep_interruptibly(awake, deadline);
+  lock.lock();
+  std::erase(sleepers_, &awake);
+  return waited;
 }
 
 template <class Predicate>
 Waited Condition::wait(std::unique_lock<std::mutex>& lock, Deadline deadline,
                        const StopToken& stop, Predicate&& is_so) {
   while (!is_so()) {
-    if (stop.stop_requested()) return Waited::interrupted;
-    OneShot awake;
-    const StopCallback interrupt{stop, [&awake] { awake.interrupt(); }};  // takes no mutex
-    sleepers_.push_back(&awake);
-    lock.unlock();
-    const Waited waited = sleep(awake, deadline);
-    lock.lock();
-    std::erase(sleepers_, &awake);
+    const Waited waited = sleep(lock, deadline, stop);
     if (is_so()) break;
     if (waited == Waited::interrupted) return waited;
     if (stop.stop_requested()) return Waited::interrupted;
@@ -70,4 +65,4 @@ Waited Condition::wait(std::unique_lock<std::mutex>& lock, Deadline deadline,
   return Waited::done;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -4,7 +4,7 @@
 
 #include <genserver/otp/any_supervisor.hpp>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Starts children on demand, and restarts each that fails by itself alone.
 ///
@@ -48,4 +48,4 @@ class DynamicSupervisor : public AnySupervisor {
   }
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

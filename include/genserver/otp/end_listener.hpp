@@ -2,6 +2,7 @@
 // Queues in which the ends of services wait for somebody who wants to know.
 #pragma once
 
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/otp/condition.hpp>
 #include <genserver/otp/service.hpp>
 
@@ -12,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Keeps the ends of services until they are taken; as on_end of a service or of a runner.
 ///
@@ -116,8 +117,8 @@ inline std::optional<ServiceEnd> EndListener::take(Deadline deadline, const Stop
       queue->news.wait(lock, deadline, stop, [&] { return !queue->ends.empty(); });
   if (waited == Waited::done) return queue->pop();
   lock.unlock();
-  if (waited == Waited::interrupted) Condition::check_exit();
+  if (waited == Waited::interrupted) check_exit();
   return std::nullopt;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Knows any number of servers by a key, and sends to all of them.
 ///
@@ -181,4 +181,4 @@ auto Group<State, Key>::Members::remove(const Key& key, IsMeant&& is_meant) -> E
   return removed;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <genserver/core/gen_server.hpp>
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/otp/sharded_map.hpp>
 
 #include <atomic>
@@ -13,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One lock per key, made when it is needed and gone when nobody wants it.
 ///
@@ -61,7 +62,7 @@ class KeyLocks {
     ~Unlock() { locks.unlock(key); }
   };
 
-  static Holder caller() {
+  [[gnu::visibility("default")]] static Holder caller() {
     static thread_local const char own = 0;
     Holder holder;
     if (Running::now() != nullptr) holder.server = running_server().shared_from_this();
@@ -145,15 +146,15 @@ void KeyLocks<Key>::unlock(const Key& key) {
 
 template <class Key>
 void KeyLocks<Key>::wait(Round& round, CallerEdge& edge) {
-  const Running* const running = Running::now();
   edge.check();
   edge.set_since(Deadline::Clock::now());
   // Ends by unlock(). An exit signal is looked for every few milliseconds.
   while (round.is_over.load(std::memory_order_acquire) == 0) {  // P1
-    if (running != nullptr) running->server.interrupts().check();
+    check_exit();
     const auto look_again = Deadline::after(std::chrono::milliseconds{5});
-    sleep_while_equal(round.is_over, 0, running != nullptr ? look_again : Deadline::never());
+    sleep_while_equal(round.is_over, 0,
+                      Running::now() != nullptr ? look_again : Deadline::never());
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

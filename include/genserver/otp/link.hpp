@@ -9,7 +9,7 @@
 #include <mutex>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One direction of a link: tells `victim` of the end of the server in whose list it is.
 ///
@@ -20,9 +20,9 @@ class LinkWatcher final : public ExitWatcher {
   LinkWatcher(const std::shared_ptr<ServerCore>& peer, const std::shared_ptr<ServerCore>& victim)
       : peer_{peer}, victim_{victim}, message_{victim->make_exit_message()} {}
 
-  void on_exit(const ExitedServer& server) noexcept override;
+  inline void on_exit(const ExitedServer& server) noexcept override;
 
-  static std::mutex& mutex() {
+  [[gnu::visibility("default")]] static std::mutex& mutex() {
     static std::mutex& mutex = *new std::mutex;  // never destroyed: servers may outlive statics
     return mutex;
   }
@@ -129,4 +129,4 @@ void ServerRef<State>::trap_exits(bool traps) const {
   core().trap_exits(traps);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,16 +17,16 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// There is no method of that name.
-class UnknownMethod : public Error {
+class [[gnu::visibility("default")]] UnknownMethod : public Error {
  public:
   using Error::Error;
 };
 
 /// The body of a call is not of the type that the method takes.
-class WrongBody : public Error {
+class [[gnu::visibility("default")]] WrongBody : public Error {
  public:
   using Error::Error;
 };
@@ -228,4 +228,4 @@ std::string MethodTable<T>::names() const {
   return text.empty() ? "none" : text;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Which server has ended, and why.
 ///
@@ -195,4 +195,4 @@ Monitor ServerRef<State>::monitor(const AnyRef& target, CallSite site) const {
       target, [](State& state, const Down& down) { state.handle_info(down); }, site);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

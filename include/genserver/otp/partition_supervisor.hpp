@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Which of the copies a server is; T's constructor gets it first, if it takes one.
 struct Partition {
@@ -176,4 +176,4 @@ void PartitionSupervisor<T>::resize(std::size_t active, CallSite site) {
   call(std::move(resize), site);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Returns a key as errors show it.
 template <class Key>
@@ -195,4 +195,4 @@ void Registry<State, Key>::Entry::on_exit(const ExitedServer&) noexcept {
   its_entries->changes.tell();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A name that was given to a server or taken away from it.
 template <class State, class Key>
@@ -82,4 +82,4 @@ class RegistryChanges {
   bool is_telling_ = false;                     // guarded by mutex_
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <deque>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Counts restarts within the last while.
 ///
@@ -31,4 +31,4 @@ class RestartWindow {
   std::deque<Clock::time_point> restarts_{};  // the oldest first
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -2,6 +2,7 @@
 // Who starts services and halts them.
 #pragma once
 
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/otp/runner_table.hpp>
 #include <genserver/sync/platform/process.hpp>
 
@@ -15,13 +16,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
-
-/// What becomes of the services that a call of start() has started, if one of them fails.
-enum class OnFailedStart {
-  roll_back,  ///< They are halted. If one is refused, none is started.
-  keep        ///< They go on; start() waits for all, and then throws.
-};
+namespace genserver::inline v0 {
 
 /// The options of a runner: whom to tell of all its services, before their own listeners.
 struct RunnerOptions {
@@ -56,7 +51,7 @@ class ServiceList {
 };
 
 /// A service and its state.
-struct ServiceInfo {
+struct ServiceSnapshot {
   Service service;
   ServiceState state = ServiceState::halted;
 };
@@ -158,7 +153,7 @@ class Runner {
   }
   /// Returns the services that are in one of these states, or all that run, in the order in which
   /// they were started. Those that are halted are not kept.
-  [[nodiscard]] std::vector<ServiceInfo> services(
+  [[nodiscard]] std::vector<ServiceSnapshot> services(
       std::initializer_list<ServiceState> states = {}) const;
   /// Returns the server that a running service is; for monitors and links.
   [[nodiscard]] std::optional<AnyRef> whereis(const Service& service) const {
@@ -179,8 +174,8 @@ class Runner {
   void start_all(const ServiceList& services, Deadline deadline, const StopToken& stop);
   void make_runs(const ServiceList& services, const std::shared_ptr<StartGate>& gate,
                  std::vector<KeptRun>& kept, Failures& failures);
-  void settle(const std::vector<KeptRun>& runs, StartGate& gate, Waited waited, bool is_cancelled,
-              Failures& failures) const;
+  static void settle(const std::vector<KeptRun>& runs, StartGate& gate, Waited waited,
+                     ServiceError::Kind unready, Failures& failures);
   void roll_back(const std::vector<KeptRun>& runs, Deadline deadline, const CallSite& site);
   void halt_all(const ServiceList& services, Deadline deadline) {
     check_not_forked(services.site());
@@ -207,8 +202,9 @@ inline Runner::~Runner() {
   table_->close();
 }
 
-inline std::vector<ServiceInfo> Runner::services(std::initializer_list<ServiceState> states) const {
-  std::vector<ServiceInfo> found;
+inline std::vector<ServiceSnapshot> Runner::services(
+    std::initializer_list<ServiceState> states) const {
+  std::vector<ServiceSnapshot> found;
   for (const KeptRun& each : table_->all()) {
     const ServiceState state = each.run->state();
     const bool is_wanted =
@@ -241,8 +237,10 @@ inline void Runner::start_all(const ServiceList& services, Deadline deadline,
     if (rolls_back && !failures.empty()) raise(std::move(failures));
     for (const KeptRun& each : runs) each.run->launch(*each.server, site);
     const Waited waited = gate->wait(deadline, stop, site);
-    if (waited == Waited::interrupted) Condition::check_exit();
-    settle(runs, *gate, waited, stop.stop_requested(), failures);
+    if (waited == Waited::interrupted) check_exit();
+    using Kind = ServiceError::Kind;
+    const Kind unready = stop.stop_requested() ? Kind::cancelled : Kind::start_timeout;
+    settle(runs, *gate, waited, unready, failures);
   } catch (...) {  // a deadlock, an exit signal for who waits, or out of memory
     for (const KeptRun& each : runs) ask(each);
     throw;
@@ -260,7 +258,6 @@ inline void Runner::start_all(const ServiceList& services, Deadline deadline,
 inline void Runner::make_runs(const ServiceList& services, const std::shared_ptr<StartGate>& gate,
                               std::vector<KeptRun>& kept, Failures& failures) {
   const std::string where = "start at " + to_string(services.site());
-  const bool all_or_none = on_failed_start_ == OnFailedStart::roll_back;
   std::vector<KeptRun> runs;
   for (const Service& service : services.services()) {
     if (auto refusal = table_->refusal(service, where)) {
@@ -274,9 +271,9 @@ inline void Runner::make_runs(const ServiceList& services, const std::shared_ptr
     gate->add(*one.server);
     runs.push_back(std::move(one));
   }
-  if (all_or_none && !failures.empty()) return;
+  if (on_failed_start_ == OnFailedStart::roll_back && !failures.empty()) return;
   const std::vector<KeptRun> made = runs;
-  Failures refused = table_->add(runs, all_or_none, where);
+  Failures refused = table_->add(runs, on_failed_start_, where);
   kept.swap(runs);
   for (const KeptRun& each : made) {
     const auto is_it = [&](const KeptRun& other) { return other.run == each.run; };
@@ -285,16 +282,14 @@ inline void Runner::make_runs(const ServiceList& services, const std::shared_ptr
   for (ServiceFailure& each : refused) failures.push_back(std::move(each));
 }
 
-/// Adds what has failed, and what is still starting though nobody waits any more.
+/// Adds what has failed, and, as `unready`, what is still starting though nobody waits any more.
 inline void Runner::settle(const std::vector<KeptRun>& runs, StartGate& gate, Waited waited,
-                           bool is_cancelled, Failures& failures) const {
+                           ServiceError::Kind unready, Failures& failures) {
   for (const ServiceFailure& each : gate.close()) failures.push_back(own_failure(each));
   if (waited == Waited::done) return;
-  using Kind = ServiceError::Kind;
-  const Kind kind = is_cancelled ? Kind::cancelled : Kind::start_timeout;
   for (const KeptRun& each : runs) {
     if (gate.is_pending(*each.server)) {
-      failures.push_back(failure_of(kind, each.run->service().name()));
+      failures.push_back(failure_of(unready, each.run->service().name()));
     }
   }
 }
@@ -361,4 +356,4 @@ inline void Runner::shut_down(Deadline deadline, ServerCore::Waiter waiter, cons
   halt(table_->all(), deadline, waiter, site);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -17,13 +17,19 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Whether a runner starts services.
 enum class RunnerState {
   enabled,
   suspended,  ///< It starts none; those that run go on.
   shut_down   ///< It starts none, and has asked all to halt.
+};
+
+/// What becomes of the services that a call of Runner::start() has started, if one of them fails.
+enum class OnFailedStart {
+  roll_back,  ///< They are halted. If one is refused, none is started.
+  keep        ///< They go on; start() waits for all, and then throws.
 };
 
 /// One run and the server that it is.
@@ -60,8 +66,8 @@ class RunnerTable final : public RunKeeper {
     return refusal_here(service, where);
   }
   /// Keeps the runs that can be started, and returns why the others cannot; those are dropped from
-  /// `runs`. With `all_or_none` it keeps none unless it can keep all.
-  std::vector<ServiceFailure> add(std::vector<KeptRun>& runs, bool all_or_none,
+  /// `runs`. With `roll_back` it keeps none unless it can keep all.
+  std::vector<ServiceFailure> add(std::vector<KeptRun>& runs, OnFailedStart on_failed_start,
                                   const std::string& where);
 
   /// Returns the service's last run, unless that is over.
@@ -73,11 +79,11 @@ class RunnerTable final : public RunKeeper {
   /// while listeners are told of its end has two.
   [[nodiscard]] std::vector<KeptRun> all() const;
 
-  void forget(const ServiceRun& run) noexcept override;
+  inline void forget(const ServiceRun& run) noexcept override;
   [[nodiscard]] const ServiceListeners& listeners() const noexcept override { return listeners_; }
-  bool begin_telling(bool is_own_thread) noexcept override;
-  void end_telling(bool is_own_thread) noexcept override;
-  [[nodiscard]] Runner& runner() const override;
+  inline bool begin_telling(Teller teller) noexcept override;
+  inline void end_telling(Teller teller) noexcept override;
+  [[nodiscard]] inline Runner& runner() const override;
   /// The runner goes, and its services have ended, but for the caller and who was killed. Nobody is
   /// told of anything but ends from now on.
   ///
@@ -119,7 +125,8 @@ inline std::optional<ServiceFailure> RunnerTable::refusal_here(const Service& se
   return failure_of(Kind::already_running, service.name(), where);
 }
 
-inline std::vector<ServiceFailure> RunnerTable::add(std::vector<KeptRun>& runs, bool all_or_none,
+inline std::vector<ServiceFailure> RunnerTable::add(std::vector<KeptRun>& runs,
+                                                    OnFailedStart on_failed_start,
                                                     const std::string& where) {
   std::vector<ServiceFailure> failures;
   std::vector<KeptRun> accepted;
@@ -138,7 +145,7 @@ inline std::vector<ServiceFailure> RunnerTable::add(std::vector<KeptRun>& runs, 
       accepted.push_back(each);
     }
   }
-  if (all_or_none && !failures.empty()) accepted.clear();
+  if (on_failed_start == OnFailedStart::roll_back && !failures.empty()) accepted.clear();
   keep(accepted);
   runs.swap(accepted);
   return failures;
@@ -163,15 +170,15 @@ inline void RunnerTable::keep(const std::vector<KeptRun>& runs) {
   }
 }
 
-inline bool RunnerTable::begin_telling(bool is_own_thread) noexcept {
+inline bool RunnerTable::begin_telling(Teller teller) noexcept {
   const std::scoped_lock lock{mutex_};
   if (is_closed_) return false;
-  if (!is_own_thread) ++tellers_;
+  if (teller == Teller::other) ++tellers_;
   return true;
 }
 
-inline void RunnerTable::end_telling(bool is_own_thread) noexcept {
-  if (is_own_thread) return;
+inline void RunnerTable::end_telling(Teller teller) noexcept {
+  if (teller == Teller::run) return;
   const std::scoped_lock lock{mutex_};
   if (--tellers_ == 0 && is_closed_) quiet_.set();
 }
@@ -215,4 +222,4 @@ inline void RunnerTable::forget(const ServiceRun& run) noexcept {
   runs_.erase(place);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

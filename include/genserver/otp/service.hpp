@@ -15,7 +15,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class Runner;
 class ServiceContext;
@@ -165,10 +165,12 @@ class RunKeeper {
   virtual void forget(const ServiceRun& run) noexcept = 0;
   /// Returns whom to tell besides the service's own listeners; it does not change.
   [[nodiscard]] virtual const ServiceListeners& listeners() const noexcept = 0;
-  /// A thread that it does not wait for in another way tells listeners, until end_telling().
-  /// Returns false if it is too late: then they may be gone.
-  virtual bool begin_telling(bool is_own_thread) noexcept = 0;
-  virtual void end_telling(bool is_own_thread) noexcept = 0;
+  /// Whose thread tells listeners: the run's, whose end the keeper waits for anyhow, or another.
+  enum class Teller { run, other };
+  /// A thread tells listeners, until end_telling(). Returns false if it is too late: then they may
+  /// be gone, and it ends nothing.
+  virtual bool begin_telling(Teller teller) noexcept = 0;
+  virtual void end_telling(Teller teller) noexcept = 0;
   /// Throws: InvalidArgument if there is none any more.
   [[nodiscard]] virtual Runner& runner() const = 0;
 };
@@ -182,12 +184,12 @@ class Telling {
   Telling& operator=(const Telling&) = delete;
 
   /// Whether this thread tells of an end just now.
-  static bool& of_end() noexcept {
+  [[gnu::visibility("default")]] static bool& of_end() noexcept {
     static constinit thread_local bool is_so = false;
     return is_so;
   }
   /// Whether it tells of anything.
-  static bool& of_any() noexcept {
+  [[gnu::visibility("default")]] static bool& of_any() noexcept {
     static constinit thread_local bool is_so = false;
     return is_so;
   }
@@ -197,15 +199,15 @@ class Telling {
   const bool outer_;
 };
 
-/// In its scope the keeper, if there is one, knows that this thread tells listeners.
+/// In its scope the keeper, if there is one, knows that this thread tells listeners of a run.
 class KnownTelling {
  public:
-  KnownTelling(RunKeeper* keeper, bool is_own_thread) noexcept
+  KnownTelling(RunKeeper* keeper, const Callee& run) noexcept
       : keeper_{keeper},
-        is_own_thread_{is_own_thread},
-        is_in_time_{keeper == nullptr || keeper->begin_telling(is_own_thread)} {}
+        teller_{run.is_self() ? RunKeeper::Teller::run : RunKeeper::Teller::other},
+        is_in_time_{keeper == nullptr || keeper->begin_telling(teller_)} {}
   ~KnownTelling() {
-    if (is_in_time_ && keeper_ != nullptr) keeper_->end_telling(is_own_thread_);
+    if (is_in_time_ && keeper_ != nullptr) keeper_->end_telling(teller_);
   }
   KnownTelling(const KnownTelling&) = delete;
   KnownTelling& operator=(const KnownTelling&) = delete;
@@ -214,7 +216,7 @@ class KnownTelling {
 
  private:
   RunKeeper* const keeper_;
-  const bool is_own_thread_;
+  const RunKeeper::Teller teller_;
   const bool is_in_time_;
 };
 
@@ -308,7 +310,7 @@ inline bool ServiceContext::sleep_until(Deadline deadline) const {
   return token.stop_requested();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 template <>
 struct std::hash<genserver::Service> {

@@ -4,18 +4,16 @@
 
 #include <genserver/base/error.hpp>
 
-#include <fmt/core.h>
-
 #include <cstddef>
 #include <exception>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One service did not do what was asked for.
-class ServiceError : public Error {
+class [[gnu::visibility("default")]] ServiceError : public Error {
  public:
   enum class Kind {
     already_running,  ///< start(): it runs, or has not halted yet.
@@ -73,7 +71,7 @@ struct ServiceFailure {
 };
 
 /// Several services failed at once.
-class ServiceErrors : public Error {
+class [[gnu::visibility("default")]] ServiceErrors : public Error {
  public:
   explicit ServiceErrors(std::vector<ServiceFailure> failures)
       : Error{words(failures)}, failures_{std::move(failures)} {}
@@ -139,19 +137,19 @@ inline void raise(std::vector<ServiceFailure> failures) {
 }
 
 inline ServiceError::ServiceError(Kind kind, std::string service, const std::string& detail)
-    : Error{fmt::format("service \"{}\" {}{}{}", service, to_string(kind),
-                        detail.empty() ? "" : ": ", detail)},
+    : Error{"service \"" + service + "\" " + to_string(kind) + (detail.empty() ? "" : ": ") +
+            detail},
       kind_{kind},
       service_{std::move(service)} {}
 
 inline std::string ServiceErrors::words(const std::vector<ServiceFailure>& failures) {
-  std::string text = fmt::format("{} services failed", failures.size());
+  std::string text = std::to_string(failures.size()) + " services failed";
   const char* separator = ": ";
   for (const ServiceFailure& failure : failures) {
-    text += fmt::format("{}\"{}\": {}", std::exchange(separator, "; "), failure.service,
-                        describe(failure.reason.cause()));
+    text += std::exchange(separator, "; ");
+    text += "\"" + failure.service + "\": " + describe(failure.reason.cause());
   }
   return text;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

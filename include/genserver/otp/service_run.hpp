@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class ServiceRun;
 
@@ -61,14 +61,14 @@ class ServiceRun final : public ServiceControl,
   /// Returns a report that it hangs, with its stack. Blocks: up to a second.
   [[nodiscard]] Report report_hanging() const;
 
-  bool ready() override;
-  void on_error(std::exception_ptr error) override;
+  inline bool ready() override;
+  inline void on_error(std::exception_ptr error) override;
   [[nodiscard]] const StopToken& stop_token() const noexcept override { return stop_token_; }
   [[nodiscard]] const Service& service() const noexcept override { return service_; }
   [[nodiscard]] const AnyRef& server() const noexcept override { return server_; }
-  [[nodiscard]] Runner& runner() const override;
+  [[nodiscard]] inline Runner& runner() const override;
 
-  void on_exit(const ExitedServer& server) noexcept override;
+  inline void on_exit(const ExitedServer& server) noexcept override;
 
  private:
   using Change = std::pair<ServiceState, ServiceState>;  // from, to
@@ -152,7 +152,7 @@ inline void ServiceRun::execute() {
   std::exception_ptr error;
   std::optional<ExitReason> exits;
   try {
-    error = capture([&] { service_.run(context); }, false);
+    error = capture([&] { service_.run(context); });
   } catch (const Exit& exit) {
     exits = exit.reason;
   }
@@ -338,7 +338,7 @@ inline void ServiceRun::on_error(std::exception_ptr error) {
 /// Tells of what may come on any thread, unless the runner is gone, and reports what they throw.
 template <class Event>
 void ServiceRun::tell_if_there(Listener<Event> listener, const Event& event) const {
-  const KnownTelling telling{keeper_.get(), server_.callee().is_self()};
+  const KnownTelling telling{keeper_.get(), server_.callee()};
   if (telling.is_in_time()) report_listener(tell(listener, event));
 }
 
@@ -389,12 +389,12 @@ inline Report ServiceRun::report_hanging() const {
     report.outcome =
         state_ == ServiceState::ended
             ? std::string{"it has ended, but a listener of its end has not returned"}
-            : fmt::format("it was asked to halt {} ago, has not ended, and goes on halting",
-                          to_string(now - halting_since_));
+            : "it was asked to halt " + to_string(now - halting_since_) +
+                  " ago, has not ended, and goes on halting";
   }
   if (auto edge = Waiting::current(record)) report.cycle.push_back(std::move(*edge));
   report.stacks.push_back({report.server, report.pid, record.runner_stack()});
   return report;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

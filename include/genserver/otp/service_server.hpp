@@ -2,12 +2,13 @@
 // A service that is a server of its own.
 #pragma once
 
+#include <genserver/core/handler_wait.hpp>
 #include <genserver/otp/service_run.hpp>
 
 #include <memory>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Runs a service without a Runner: what one gives to a supervisor, as any other server.
 ///
@@ -37,7 +38,7 @@ class ServiceServer : public GenServer<ServiceTask> {
     gate->add(*this);
     run_->begin(*this);
     run_->launch(*this, site);
-    if (gate->wait(Deadline::never(), {}, site) == Waited::interrupted) Condition::check_exit();
+    if (gate->wait(Deadline::never(), {}, site) == Waited::interrupted) check_exit();
     raise(gate->close());
   }
   explicit ServiceServer(std::shared_ptr<ServiceRun> run)
@@ -46,4 +47,4 @@ class ServiceServer : public GenServer<ServiceTask> {
   std::shared_ptr<ServiceRun> run_;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A key that can be looked up.
 template <class Key>
@@ -63,4 +63,4 @@ class ShardedMap {
   std::array<Shard, shard_count> shards_{};
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -8,7 +8,7 @@
 
 #include <exception>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a ShutdownGuard does if services hang.
 enum class OnHanging {
@@ -81,4 +81,4 @@ inline bool ShutdownGuard::hangs(const ServiceErrors& errors) {
   return false;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

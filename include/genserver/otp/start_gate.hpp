@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Opens once all of several services are ready, or one has failed.
 ///
@@ -105,4 +105,4 @@ inline bool StartGate::is_pending(const AnyRef& server) {
   return false;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

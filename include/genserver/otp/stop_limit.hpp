@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// What a supervisor has in common with those who stop it: the time at which it and all below it
 /// are to have ended, whatever the specifications say, and whom they had to kill for that.
@@ -36,8 +36,10 @@ class StopLimit {
   /// Returns the time that was set, for this supervisor or for one above it, whichever is earlier.
   [[nodiscard]] Deadline get() const { return time().limit; }
 
-  /// Returns when a child is killed that was asked to end at `asked`.
-  [[nodiscard]] Deadline of_child(bool is_supervisor, Clock::time_point asked) const;
+  /// Returns when a child is killed that was asked to end at `asked`, and is no supervisor.
+  [[nodiscard]] Deadline of_child(Clock::time_point asked) const;
+  /// Returns when a child is killed that is a supervisor.
+  [[nodiscard]] Deadline of_supervisor() const;
 
   /// For the supervisor above, before it relies on it.
   void set_above(std::shared_ptr<StopLimit> above) {
@@ -95,23 +97,27 @@ class StopLimit {
 
 inline StopLimit::Time StopLimit::time() const {
   Time own;
+  std::shared_ptr<StopLimit> above;
   {
     const std::scoped_lock lock{mutex_};
     own = time_;
+    above = above_;
   }
-  const auto above = this->above();
   if (above == nullptr) return own;
   Time outer = above->time();
   outer.grace /= 2;
   return outer.limit.when() < own.limit.when() ? outer : own;
 }
 
-inline Deadline StopLimit::of_child(bool is_supervisor, Clock::time_point asked) const {
+inline Deadline StopLimit::of_child(Clock::time_point asked) const {
   const auto [limit, grace] = time();
   if (limit.is_never()) return limit;
-  const Clock::time_point last = limit.when() + grace;
-  if (is_supervisor) return last;
-  return std::max(limit.when(), std::min(asked + grace / 8, last));
+  return std::max(limit.when(), std::min(asked + grace / 8, limit.when() + grace));
+}
+
+inline Deadline StopLimit::of_supervisor() const {
+  const auto [limit, grace] = time();
+  return limit.is_never() ? limit : Deadline{limit.when() + grace};
 }
 
 inline void StopLimit::add_left(const AnyRef& server) {
@@ -126,4 +132,4 @@ inline void StopLimit::add_killed(const AnyRef& server) {
   if (!time_.limit.is_never()) killed_.push_back(server);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

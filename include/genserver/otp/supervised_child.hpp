@@ -9,10 +9,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Starts one child and stops it; what to do when is for its supervisor.
 ///
@@ -53,8 +54,8 @@ class SupervisedChild {
     killed_circular,  ///< It waited for its supervisor.
     left              ///< It has been asked to end, and will when the supervisor has ended.
   };
-  /// Asks the server to end with `reason`, and waits for that; kills it when its time is up. No Down
-  /// comes from it any more. If it calls its supervisor meanwhile, it gets Deadlock.
+  /// Asks the server to end with `reason`, and waits for that; kills it when its time is up. No
+  /// Down comes from it any more. If it calls its supervisor meanwhile, it gets Deadlock.
   ///
   /// Blocks: until its end, by itself, at the end of its time, or at the supervisor's limit.
   Stopped stop(const ExitReason& reason, IfCircular if_circular) noexcept {
@@ -125,7 +126,8 @@ class SupervisedChild {
   bool await_end(CallerEdge& edge) noexcept;
   static bool is_circular(CallerEdge& edge) noexcept;
   [[nodiscard]] Deadline kill_at() const {
-    return kill_at_.or_earlier(limit_->of_child(definition_.is_supervisor(), asked_at_));
+    return kill_at_.or_earlier(definition_.is_supervisor() ? limit_->of_supervisor()
+                                                           : limit_->of_child(asked_at_));
   }
   static void note_killed(StopLimit& limit, const AnyRef& server) noexcept {
     try {
@@ -184,18 +186,22 @@ SupervisedChild::Stopped SupervisedChild::finish(IfCircular if_circular, Cause&&
   ServerCore& server = *started_.server.shared_core();
   OneShot& done = server.end().done();
   // From here on who calls the supervisor closes the circle, and gets Deadlock.
-  CallerEdge edge{server, WaitKind::stop, spec().site};
-  bool is_late = is_circular(edge);
+  std::optional<CallerEdge> edge{std::in_place, server, WaitKind::stop, spec().site};
+  bool is_late = is_circular(*edge);
   cause();
+  if (edge->is_replaced()) {  // it has run the user's code, which has waited for others
+    edge.emplace(server, WaitKind::stop, spec().site);
+    is_late = is_circular(*edge);
+  }
   if (is_late) {  // a signal ends most waits, but that takes a moment
     constexpr std::chrono::milliseconds moment{100};
     if (if_circular == IfCircular::kill) server.exit(ExitReason::shutdown());
     done.sleep(kill_at().or_earlier(Deadline{asked_at_ + moment}));
-    is_late = !done.is_set() && is_circular(edge);
+    is_late = !done.is_set() && is_circular(*edge);
     if (is_late && if_circular == IfCircular::leave) return leave();
   }
   const bool was_circular = is_late;
-  if (!is_late) is_late = !await_end(edge);
+  if (!is_late) is_late = !await_end(*edge);
   if (is_late) {
     server.kill();
     done.sleep(Deadline::never());  // until all who monitor it have been told
@@ -247,4 +253,4 @@ inline void SupervisedChild::set_gone(ChildStatus status) noexcept {
   slot_->set_gone(status, reason());
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

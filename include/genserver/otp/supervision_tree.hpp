@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One child with its own children, or the supervisor that is above all.
 struct SupervisionTree {
@@ -48,13 +48,13 @@ namespace detail {
 
 inline void add_children(SupervisionTree& tree, const ServerRef<SupervisorState>& supervisor,
                          const CallSite& site) {
-  std::vector<ChildInfo> children;
+  std::vector<ChildSnapshot> children;
   try {
     children = supervisor.call([](SupervisorState& state) { return state.children(); }, site);
   } catch (const ServerGone&) {
     return;
   }
-  for (ChildInfo& child : children) {
+  for (ChildSnapshot& child : children) {
     SupervisionTree below{.id = std::move(child.id),
                           .status = child.status,
                           .restart = child.restart,
@@ -73,7 +73,7 @@ inline void add_children(SupervisionTree& tree, const ServerRef<SupervisorState>
 inline std::string label_of(const SupervisionTree& tree) {
   const std::string server = name_of(tree.name, tree.pid);
   if (tree.id.empty()) return tree.name.empty() ? tree.type : server;
-  return fmt::format("\"{}\"{}{}", tree.id, server.empty() ? "" : ": ", server);
+  return "\"" + tree.id + "\"" + (server.empty() ? "" : ": ") + server;
 }
 
 inline void add_tree(TextLines& lines, const SupervisionTree& tree, const std::string& indent) {
@@ -103,16 +103,17 @@ inline void write_tree(JsonWriter& json, const SupervisionTree& tree) {
 
 /// Writes the nodes from the number `next` on, and returns that of the tree's own.
 inline std::size_t draw_tree(std::string& text, const SupervisionTree& tree, std::size_t& next) {
-  const std::size_t own = next++;
+  const std::size_t number = next++;
   const char* const shape = tree.is_supervisor ? "box" : "ellipse";
   const char* const style = tree.status == ChildStatus::running ? "solid" : "dashed";
-  text += fmt::format("  {} [label={}, shape={}, style={}]\n", own, quoted(label_of(tree)), shape,
-                      style);
+  const std::string own = std::to_string(number);
+  const std::string label = detail::quoted(label_of(tree));
+  text += "  " + own + " [label=" + label + ", shape=" + shape + ", style=" + style + "]\n";
   for (const SupervisionTree& child : tree.children) {
     const std::size_t below = draw_tree(text, child, next);
-    text += fmt::format("  {} -> {}\n", own, below);
+    text += "  " + own + " -> " + std::to_string(below) + "\n";
   }
-  return own;
+  return number;
 }
 
 }  // namespace detail
@@ -146,4 +147,4 @@ inline std::string to_dot(const SupervisionTree& tree) {
   return text + "}\n";
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

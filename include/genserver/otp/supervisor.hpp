@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Starts children in order, restarts them when they end, and stops them in reverse order.
 ///
@@ -81,4 +81,4 @@ class Supervisor : public AnySupervisor {
   }
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

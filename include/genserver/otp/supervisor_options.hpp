@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Which children are restarted with the one that has ended.
 ///
@@ -77,6 +77,10 @@ struct SupervisionRules {
   SupervisorOptions options{};
   bool is_dynamic = false;  ///< Ids are not unique; who is not restarted is forgotten.
   std::size_t max_children = std::numeric_limits<std::size_t>::max();
+
+  [[nodiscard]] ChildIds ids() const noexcept {
+    return is_dynamic ? ChildIds::any : ChildIds::unique;
+  }
 };
 
 inline std::chrono::nanoseconds BackOff::delay(unsigned restart, double random) const noexcept {
@@ -111,23 +115,23 @@ inline void validate(const BackOff& back_off, const std::string& who) {
 ///
 /// Throws: InvalidArgument, which names the option, its value and what is allowed.
 inline void validate(const SupervisorOptions& options) {
-  const std::string who = fmt::format("supervisor \"{}\"", options.name);
+  const std::string who = "supervisor \"" + options.name + "\"";
   if (options.within.count() <= 0) {
-    throw InvalidArgument{
-        fmt::format("{}: within is {} ns, it has to be positive", who, options.within.count())};
+    throw InvalidArgument{who + ": within is " + std::to_string(options.within.count()) +
+                          " ns, it has to be positive"};
   }
   if (options.back_off) detail::validate(*options.back_off, who);
 }
 
-/// Checks that a child's specification makes sense for such a supervisor. `needs_id` is false for
-/// a DynamicSupervisor's.
+/// Checks that a child's specification makes sense for such a supervisor.
 ///
 /// Throws: InvalidArgument, which names the child, the field and what is allowed.
-inline void validate(const ChildSpec& spec, AutoShutdown auto_shutdown, bool needs_id = true) {
+inline void validate(const ChildSpec& spec, AutoShutdown auto_shutdown,
+                     ChildIds ids = ChildIds::unique) {
   const auto refuse = [&](const std::string& what) {
-    throw InvalidArgument{fmt::format("child \"{}\": {}", spec.id, what)};
+    throw InvalidArgument{"child \"" + spec.id + "\": " + what};
   };
-  if (needs_id && spec.id.empty()) {
+  if (ids == ChildIds::unique && spec.id.empty()) {
     throw InvalidArgument{"a child's specification has no id"};
   }
   if (!spec.significant) return;
@@ -139,4 +143,4 @@ inline void validate(const ChildSpec& spec, AutoShutdown auto_shutdown, bool nee
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

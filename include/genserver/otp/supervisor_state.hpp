@@ -8,8 +8,6 @@
 #include <genserver/otp/supervisor_options.hpp>
 #include <genserver/sync/report_sink.hpp>
 
-#include <fmt/core.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The State of a supervisor's server. Its functions are for that server's handlers; users have
 /// those of Supervisor and DynamicSupervisor.
@@ -61,7 +59,7 @@ class SupervisorState {
   void delete_child(const std::string& id);
 
   [[nodiscard]] std::shared_ptr<const ChildSlot> slot_of(const std::string& id, const void* type);
-  [[nodiscard]] std::vector<ChildInfo> children() const { return children_.infos(); }
+  [[nodiscard]] std::vector<ChildSnapshot> children() const { return children_.snapshots(); }
   [[nodiscard]] ChildCounts count_children() const { return children_.counts(); }
 
  private:
@@ -98,6 +96,14 @@ class SupervisorState {
   void stop_others(Place child);
   void start_group(Place child);
   void retry(Place child);
+  /// Returns a handler that does this with the child, if it is still waiting for that.
+  [[nodiscard]] static auto plan(Place child, void (SupervisorState::*action)(Place)) {
+    return [number = child->plan_restart(), slot = child->slot(), action](SupervisorState& state) {
+      const Change change{state};
+      const auto planned = state.children_.find_planned(*slot, number);
+      if (planned) (state.*action)(*planned);
+    };
+  }
   void heed_auto_shutdown() const;
   [[nodiscard]] Place first_of_group(Place child);
   [[nodiscard]] std::chrono::nanoseconds delay_of(Place child);
@@ -120,7 +126,7 @@ inline SupervisorState::SupervisorState(SupervisionRules rules,
     : rules_{std::move(rules)},
       limit_{std::move(limit)},
       window_{rules_.options.max_restarts, rules_.options.within},
-      children_{rules_.options.name, !rules_.is_dynamic} {
+      children_{rules_.options.name, rules_.ids()} {
   validate(rules_.options);
   self().trap_exits(true);
   for (const ChildDefinition& definition : children) add(definition);  // all are checked first
@@ -135,22 +141,20 @@ inline SupervisorState::SupervisorState(SupervisionRules rules,
       } stop{*this};
       fail_start(child, "it could not be started, nor can its supervisor");
     }
-    if (child->status() == ChildStatus::stopped) set_idle(child);  // it is ignored
     child = next;
   }
 }
 
 /// Returns the new child. Throws: ChildError; InvalidArgument.
 inline SupervisorState::Place SupervisorState::add(ChildDefinition definition) {
-  validate(definition.spec(), rules_.options.auto_shutdown, !rules_.is_dynamic);
+  validate(definition.spec(), rules_.options.auto_shutdown, rules_.ids());
   return children_.add(std::move(definition), self().shared_core(), limit_);
 }
 
 inline SupervisorState::Change::Change(SupervisorState& state) : state_{state} {
   if (std::exchange(state.is_changing_, true)) {
-    throw SelfWait{fmt::format("supervisor \"{}\" was asked to change its children by one that it "
-                               "is starting or stopping",
-                               state.rules_.options.name)};
+    throw SelfWait{"supervisor \"" + state.rules_.options.name +
+                   "\" was asked to change its children by one that it is starting or stopping"};
   }
 }
 
@@ -171,7 +175,6 @@ inline std::shared_ptr<const ChildSlot> SupervisorState::start_child(ChildDefini
     } removal{*this, child};
     fail_start(child, "it could not be started, and is no child");
   }
-  if (child->status() == ChildStatus::stopped) set_idle(child);  // it is ignored
   return slot;
 }
 
@@ -204,9 +207,9 @@ inline std::shared_ptr<const ChildSlot> SupervisorState::slot_of(const std::stri
                                                                  const void* type) {
   const Place child = children_.find(id);
   if (child->definition().type() == type) return child->slot();
-  throw InvalidArgument{fmt::format("supervisor \"{}\": child \"{}\" is a {}, and was asked for as "
-                                    "something else",
-                                    rules_.options.name, id, child->definition().type_name())};
+  throw InvalidArgument{"supervisor \"" + rules_.options.name + "\": child \"" + id + "\" is a " +
+                        std::string{child->definition().type_name()} +
+                        ", and was asked for as something else"};
 }
 
 /// A child has no server and is to get none.
@@ -215,7 +218,8 @@ inline void SupervisorState::set_idle(Place child) noexcept {
   if (child->status() != ChildStatus::stopped) child->set_gone(ChildStatus::stopped);
 }
 
-/// Starts a child that is not running; one that wants to be ignored is stopped then.
+/// Starts a child that is not running. One that wants to be ignored has no server then, and may be
+/// gone.
 ///
 /// Throws: what its start throws; then it is as before.
 inline void SupervisorState::start(Place child) {
@@ -226,7 +230,7 @@ inline void SupervisorState::start(Place child) {
       return monitor;
     });
   } catch (const IgnoreStart&) {
-    if (child->status() != ChildStatus::stopped) child->set_gone(ChildStatus::stopped);
+    set_idle(child);
   }
 }
 
@@ -236,8 +240,8 @@ inline void SupervisorState::fail_start(Place child, const char* outcome) {
   if (error == nullptr) throw;  // the thread ends
   report(*child, ExitReason::exception(error), outcome);
   std::throw_with_nested(
-      StartFailed{fmt::format("supervisor \"{}\": child \"{}\" could not be started: {}",
-                              rules_.options.name, child->spec().id, describe(error))});
+      StartFailed{"supervisor \"" + rules_.options.name + "\": child \"" + child->spec().id +
+                  "\" could not be started: " + describe(error)});
 }
 
 inline void SupervisorState::stop(Place child, const ExitReason& reason,
@@ -317,25 +321,22 @@ inline void SupervisorState::restart(Place child) {
   stop_others(child);
   const std::chrono::nanoseconds delay = delay_of(child);
   if (delay.count() == 0) return start_group(child);
-  const auto later = [plan = child->plan_restart(), slot = child->slot()](SupervisorState& state) {
-    const Change change{state};
-    if (const auto planned = state.children_.find_planned(*slot, plan)) state.start_group(*planned);
-  };
-  self().cast_after(delay, later);
+  self().cast_after(delay, plan(child, &SupervisorState::start_group));
 }
 
 /// Stops those that the strategy restarts with `child`, in reverse order.
 inline void SupervisorState::stop_others(Place child) {
   if (rules_.options.strategy == Strategy::one_for_one) return;
   std::vector<Place> others;
-  for (Place at = first_of_group(child); at != children_.end(); ++at) {
-    if (at != child) others.push_back(at);
+  const Place first = first_of_group(child);
+  for (Place at = children_.end(); at != first;) {
+    if (--at != child) others.push_back(at);
   }
-  for (auto other = others.rbegin(); other != others.rend(); ++other) {
-    if ((*other)->is_running()) {
-      stop(*other, ExitReason::shutdown(), SupervisedChild::IfCircular::kill);
+  for (const Place other : others) {
+    if (other->is_running()) {
+      stop(other, ExitReason::shutdown(), SupervisedChild::IfCircular::kill);
     }
-    set_idle(*other);
+    set_idle(other);
   }
 }
 
@@ -353,7 +354,6 @@ inline void SupervisorState::start_group(Place child) {
         if (at != child && child->status() == ChildStatus::restarting) set_idle(child);
         return retry(at);
       }
-      if (at->status() == ChildStatus::stopped) set_idle(at);  // it is ignored
     }
     at = next;
   }
@@ -365,10 +365,7 @@ inline void SupervisorState::retry(Place child) {
   if (error == nullptr) throw;  // the thread ends
   child->set_gone(ChildStatus::restarting);
   report(*child, ExitReason::exception(error), "it could not be restarted, and is tried again");
-  self().cast([plan = child->plan_restart(), slot = child->slot()](SupervisorState& state) {
-    const Change change{state};
-    if (const auto planned = state.children_.find_planned(*slot, plan)) state.restart(*planned);
-  });
+  self().cast(plan(child, &SupervisorState::restart));
 }
 
 inline void SupervisorState::heed_auto_shutdown() const {
@@ -393,4 +390,4 @@ inline std::chrono::nanoseconds SupervisorState::delay_of(Place child) {
   return back_off.delay(restarts, std::uniform_real_distribution<>{}(random_));
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

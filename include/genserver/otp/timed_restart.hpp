@@ -13,7 +13,7 @@
 #include <optional>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The options of a TimedRestart.
 struct TimedRestartOptions {
@@ -50,9 +50,9 @@ class TimedRestart {
 
   /// Halts the service, also while it starts, until resume(). Returns false if it is suspended
   /// already. Does not wait.
-  bool suspend() { return set_suspended(true); }
+  bool suspend();
   /// Lets it run again. Returns false if it is not suspended.
-  bool resume() { return set_suspended(false); }
+  bool resume();
 
   [[nodiscard]] bool is_suspended() const {
     const std::scoped_lock lock{mutex_};
@@ -70,8 +70,8 @@ class TimedRestart {
   }
 
  private:
-  bool set_suspended(bool is_so);
-  void set_running(bool is_so);
+  void note_ready();
+  void note_end();
   void remember(const ServiceEnd& end);
   void remember(const ServiceChange& change);
   bool begin_start(const ServiceContext& context);
@@ -100,7 +100,7 @@ inline void TimedRestart::run(ServiceContext& context) {
   context.ready();
   while (begin_start(context)) {
     const std::optional<ExitReason> reason = run_once(runner, context);
-    set_running(false);
+    note_end();
     if (!reason) return;
     const std::uint64_t starts = this->starts();
     if (options_.on_stop) options_.on_stop(starts, *reason);
@@ -125,16 +125,16 @@ inline bool TimedRestart::begin_start(const ServiceContext& context) {
 /// nothing if this one has to halt.
 inline std::optional<ExitReason> TimedRestart::run_once(Runner& runner,
                                                         const ServiceContext& context) {
-  std::exception_ptr error = capture([&] { start(runner, context); }, false);
+  std::exception_ptr error = capture([&] { start(runner, context); });
   if (error) return reason_of_end(context, ExitReason::exception(std::move(error)));
-  set_running(true);
+  note_ready();
   {
     std::unique_lock lock{mutex_};
     changed_.wait(lock, Deadline::never(), context.stop_token(),
                   [this] { return ended_ || is_suspended_; });
     if (ended_ && !context.should_halt()) return ended_;
   }
-  error = capture([&] { runner.halt(service_); }, false);
+  error = capture([&] { runner.halt(service_); });
   if (error && context.should_halt()) std::rethrow_exception(std::move(error));
   return reason_of_end(context, ExitReason::normal());
 }
@@ -163,19 +163,31 @@ inline void TimedRestart::check_limit(std::uint64_t starts, const ExitReason& re
   throw ServiceError{ServiceError::Kind::restart_limit, service_.name(), reason.what()};
 }
 
-inline bool TimedRestart::set_suspended(bool is_so) {
+inline bool TimedRestart::suspend() {
   std::unique_lock lock{mutex_};
-  if (std::exchange(is_suspended_, is_so) == is_so) return false;
+  if (std::exchange(is_suspended_, true)) return false;
   changed_.notify_all();
   StopSource start = start_;
   lock.unlock();
-  if (is_so) start.request_stop();  // who waits for it wakes up
+  start.request_stop();  // who waits for it wakes up
   return true;
 }
 
-inline void TimedRestart::set_running(bool is_so) {
+inline bool TimedRestart::resume() {
   const std::scoped_lock lock{mutex_};
-  is_running_ = is_so && !ended_;
+  if (!std::exchange(is_suspended_, false)) return false;
+  changed_.notify_all();
+  return true;
+}
+
+inline void TimedRestart::note_ready() {
+  const std::scoped_lock lock{mutex_};
+  is_running_ = !ended_;  // it may have been told already
+}
+
+inline void TimedRestart::note_end() {
+  const std::scoped_lock lock{mutex_};
+  is_running_ = false;
 }
 
 inline void TimedRestart::remember(const ServiceEnd& end) {
@@ -191,6 +203,7 @@ inline void TimedRestart::remember(const ServiceChange& change) {
   if (change.service != service_ || change.to != ServiceState::starting) return;
   const std::scoped_lock lock{mutex_};
   ++runs_;
+  changed_.notify_all();  // it may have ended before this was told
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -13,7 +13,7 @@
 #include <mutex>
 #include <new>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class ThreadRecord;
 
@@ -71,14 +71,15 @@ class ThreadRecord {
 
   ThreadRecord() noexcept = default;
 
-  static ThreadRecord& register_thread() noexcept;
-  static Free& free_records();
-  static ThreadRecord& retired();
+  [[gnu::visibility("default")]] static ThreadRecord& register_thread() noexcept;
+  [[gnu::visibility("default")]] static Free& free_records();
+  [[gnu::visibility("default")]] static ThreadRecord& retired();
   void retire() noexcept;
   RawStack capture(std::uint64_t incarnation, std::chrono::nanoseconds timeout);
 
   // Null before the first use. A constant, so that reading it needs no guard.
-  static inline thread_local constinit ThreadRecord* current_ = nullptr;
+  [[gnu::visibility("default")]] static inline thread_local constinit ThreadRecord* current_ =
+      nullptr;
 
   // Held by one requester at a time for as long as it asks, and by the thread while it begins or
   // ends: under it the thread is there and its number is not another's.
@@ -202,4 +203,4 @@ inline RawStack capture_stack(ThreadRecord& thread, std::uint64_t incarnation,
   return thread.capture(incarnation, timeout);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The queue of one server: many senders, one runner, first in first out.
+// A little longer than other headers: each step of the protocol has to be read with its partners.
 #pragma once
 
 #include <genserver/base/deadline.hpp>
@@ -9,11 +10,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Queues messages for whoever runs the server, and hands out the right to run it.
 ///
@@ -42,7 +46,9 @@ class Mailbox {
 
   /// `is_lossy`: evict_oldest() may be used; pop() then costs a mutex.
   Mailbox(std::size_t capacity, bool is_lossy) noexcept
-      : capacity_{capacity}, is_lossy_{is_lossy} {}
+      : capacity_{capacity},
+        is_lossy_{is_lossy},
+        check_mask_{static_cast<std::uint32_t>(std::bit_floor(capacity / 8 + 1)) - 1} {}
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
@@ -52,10 +58,11 @@ class Mailbox {
 
   /// Waits until a place may be free; the caller tries again.
   ///
-  /// Blocks: until half of the places are free, the mailbox is closed, the deadline, or for 1 ms:
-  ///         waking a sender for every single place would cost more than the messages, but a
-  ///         free place must not wait for the others to become free.
-  void wait_for_room(Deadline deadline) noexcept;
+  /// Blocks: until half of the places are free, the mailbox is closed, the deadline, or for
+  ///         `longest`: waking a sender for every single place would cost more than the messages,
+  ///         but a free place must not wait for the others to become free.
+  void wait_for_room(Deadline deadline, std::chrono::nanoseconds longest = shortest_look) noexcept;
+  static constexpr std::chrono::nanoseconds shortest_look = std::chrono::milliseconds{1};
 
   /// Takes out the oldest message that takes a place, or returns null. Only if lossy.
   Message* evict_oldest() noexcept;
@@ -75,8 +82,14 @@ class Mailbox {
     return is_idle(word_.load(std::memory_order_relaxed));  // only a guess
   }
 
+  /// A turn that began when nothing was queued; see rest().
+  class Turn {
+    friend class Mailbox;
+    explicit Turn(std::uint64_t word) noexcept : word_{word} {}
+    std::uint64_t word_;
+  };
   /// Begins to run if nobody runs and nothing at all is queued.
-  bool try_run_idle() noexcept;
+  std::optional<Turn> try_run_idle() noexcept;
   /// Begins to run if nobody runs and something is to be done.
   bool try_run() noexcept;
   /// Returns the next message, or null if none is queued.
@@ -86,6 +99,10 @@ class Mailbox {
   [[nodiscard]] bool has_news() const noexcept;
   /// Stops running, if nothing is queued. Returns false, and goes on running, if something is.
   bool rest() noexcept;
+  /// As rest(), for a turn in which nothing was popped. Returns false also if a sender waits.
+  ///
+  /// Cost: one locked instruction, and nothing else.
+  bool rest(Turn turn) noexcept;
   /// Stops running and leaves what is queued to another runner. Returns whether that one has to
   /// be woken, because something is queued, or because `needs_runner` says so.
   bool hand_over(bool needs_runner) noexcept;
@@ -127,21 +144,28 @@ class Mailbox {
   bool has_room(Word word) noexcept;
   std::uint32_t give_back() noexcept;
   void wake_senders() noexcept;
+  void change_room() noexcept;
   void take_chain(Word flag) noexcept;
   Message* pop_kept() noexcept;
   void note_depth(std::size_t depth) noexcept;
 
-  const std::size_t capacity_;
+  // What both sides read, what senders write, and what the runner writes are on lines of their own:
+  // a line that one writes and the other reads costs both sides more than all the rest.
+
+  alignas(64) const std::size_t capacity_;
   const bool is_lossy_;
+  const std::uint32_t check_mask_;  // in a long batch it looks after every eighth of the capacity
 
   // Every change of word_ is a read-modify-write, so each release heads a release sequence that
   // all later changes continue: an acquire synchronizes with all releases before it.
   //   P1  push(): release ──▶ take_chain(): acquire      the messages' contents
   //   P2  rest(), hand_over(): release ──▶ try_run*(): acquire      State, and the fields below
   //   P3  close(): release ──▶ push(), is_closed(): acquire      why it was closed
+  //   P6  push(): release ──▶ push(), size(): acquire      a look at popped_ afterwards is not
+  //       older than that of a sender whose place the word counts
   // No wake-up is lost: "nothing queued -> idle" in rest() and "idle -> scheduled" in push() are
   // changes of the same word, and the later of the two sees the other.
-  std::atomic<Word> word_{running};
+  alignas(64) std::atomic<Word> word_{running};
 
   // What popped_ was when a sender last looked; older than popped_ or equal, so that it errs on
   // the side of "full", and then the sender looks again. Relaxed: a number that publishes nothing.
@@ -149,12 +173,12 @@ class Mailbox {
 
   // Senders sleep on room_ only while the word says `awaited`; who takes that bit away changes
   // room_ and then wakes. A sender reads room_ before it sets the bit, so it does not sleep on.
-  //   P4  wake_senders(), close(): release ──▶ wait_for_room(): acquire
+  // rest() takes it away together with `running`: nobody sleeps while the mailbox is idle.
+  //   P4  change_room(): release ──▶ wait_for_room(): acquire
   std::atomic<std::uint32_t> room_{0};
 
-  // How many messages that took a place were ever popped or evicted. On a line of its own, since
-  // the runner writes it for every message. Changed by who runs; in a lossy mailbox, by who
-  // holds kept_mutex_.
+  // How many messages that took a place were ever popped or evicted. Changed by who runs; in a
+  // lossy mailbox, by who holds kept_mutex_.
   //   P5  give_back(): release ──▶ has_room(), size(): acquire      a word read afterwards is not
   //       older than the one in which the popped message took its place
   alignas(64) std::atomic<std::uint32_t> popped_{0};
@@ -177,12 +201,12 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
       return Push::closed;
     }
     if (is_counted && !has_room(word)) {
-      const Word now = word_.load(std::memory_order_relaxed);  // only to compare
-      if (now == word) {
+      const Word now = word_.load(std::memory_order_acquire);  // P6, so that popped_ is read again
+      if (now == word && !has_room(word)) {
         note_depth(capacity_);
         return Push::full;
       }
-      word = now;  // the count had changed before it was compared
+      word = now;  // one of the counts had changed before they were compared
       continue;
     }
     message.link().next = newest(word);  // no sender follows it, so it may be reused meanwhile
@@ -206,18 +230,18 @@ inline bool Mailbox::has_room(Word word) noexcept {
   return places(word, popped) < capacity_;
 }
 
-inline void Mailbox::wait_for_room(Deadline deadline) noexcept {
-  constexpr int short_spin = 32;
-  for (int i = 0; i < short_spin; ++i) {
+inline void Mailbox::wait_for_room(Deadline deadline, std::chrono::nanoseconds longest) noexcept {
+  constexpr int looks = 4;  // few: each takes the line away that the runner writes
+  constexpr int pauses = 16;
+  for (int look = 0; look < looks; ++look) {
     if (!is_full() || is_closed()) return;
-    pause_cpu();
+    for (int i = 0; i < pauses; ++i) pause_cpu();
   }
   const std::uint32_t before = room_.load(std::memory_order_acquire);  // P4
-  // Relaxed: it only announces a sleeper, who looks again by itself.
+  // Relaxed: it only announces a sleeper. After a rest(), size() acquires it, and with it popped_.
   word_.fetch_or(awaited, std::memory_order_relaxed);
   if (!is_full() || is_closed()) return;  // a bit left behind costs one needless wake-up
-  const auto look_again = Deadline::after(std::chrono::milliseconds{1});
-  sleep_while_equal(room_, before, deadline.or_earlier(look_again));
+  sleep_while_equal(room_, before, deadline.or_earlier(Deadline::after(longest)));
 }
 
 inline void Mailbox::wake_senders() noexcept {
@@ -225,6 +249,11 @@ inline void Mailbox::wake_senders() noexcept {
   do {  // relaxed: nothing is published
     if ((word & awaited) == 0 || size() > capacity_ / 2) return;
   } while (!word_.compare_exchange_weak(word, word & ~awaited, std::memory_order_relaxed));
+  change_room();
+}
+
+/// Wakes those who sleep until there is room. Who calls it took `awaited` away, or closed.
+inline void Mailbox::change_room() noexcept {
   room_.fetch_add(1, std::memory_order_release);  // P4
   wake_all(&room_);
 }
@@ -232,8 +261,10 @@ inline void Mailbox::wake_senders() noexcept {
 inline std::size_t Mailbox::size() const noexcept {
   for (;;) {  // until popped_ stood still, so that the two numbers belong together
     const std::uint32_t popped = popped_.load(std::memory_order_acquire);  // P5
-    const Word word = word_.load(std::memory_order_acquire);  // keeps the next load behind it
-    if (popped == popped_.load(std::memory_order_relaxed)) return places(word, popped);
+    const Word word = word_.load(std::memory_order_acquire);  // P6, for the next load
+    if (popped != popped_.load(std::memory_order_relaxed)) continue;
+    // A sender may know of a place that was given back before we do, and have taken it.
+    return std::min(places(word, popped), capacity_);
   }
 }
 
@@ -241,10 +272,20 @@ inline bool Mailbox::is_closed() const noexcept {
   return (word_.load(std::memory_order_acquire) & closed) != 0;  // P3
 }
 
-inline bool Mailbox::try_run_idle() noexcept {
+inline std::optional<Mailbox::Turn> Mailbox::try_run_idle() noexcept {
   Word word = word_.load(std::memory_order_relaxed);
-  if ((word & (running | kept | closed)) != 0 || newest(word) != nullptr) return false;
-  return word_.compare_exchange_strong(word, word | running, std::memory_order_acquire,  // P2
+  if ((word & (running | kept | closed)) != 0 || newest(word) != nullptr) return std::nullopt;
+  if (!word_.compare_exchange_strong(word, word | running, std::memory_order_acquire,  // P2
+                                     std::memory_order_relaxed)) {
+    return std::nullopt;
+  }
+  return Turn{word};
+}
+
+inline bool Mailbox::rest(Turn turn) noexcept {
+  Word word = turn.word_ | running;  // as it was when the turn began: nothing came since
+  if ((word & awaited) != 0) return false;
+  return word_.compare_exchange_strong(word, turn.word_, std::memory_order_release,  // P2
                                        std::memory_order_relaxed);
 }
 
@@ -271,18 +312,15 @@ inline void Mailbox::take_chain(Word flag) noexcept {
                                         std::memory_order_acquire,  // P1
                                         std::memory_order_relaxed));
   note_depth(places(word, popped_.load(std::memory_order_relaxed)));  // ours alone to change
+  Message* const last = newest(word);
   Message* oldest = nullptr;
-  for (Message* message = newest(word); message != nullptr;) {  // newest first: turn it round
+  for (Message* message = last; message != nullptr;) {  // newest first: turn it round
     Message* const before = message->link().next;
     message->link().next = oldest;
     oldest = message;
     message = before;
   }
-  while (oldest != nullptr) {
-    Message* const message = oldest;
-    oldest = message->link().next;
-    kept_list_.push_back(*message);
-  }
+  kept_list_.push_back(*oldest, *last);
 }
 
 /// Gives back one place; returns how many were ever given back.
@@ -307,8 +345,9 @@ inline Message* Mailbox::pop_kept() noexcept {
   Message* const message = kept_list_.pop_front();
   if (message != nullptr && message->link().is_counted) {
     const std::uint32_t popped = give_back();
-    if (popped % (capacity_ / 8 + 1) == 0) {  // in the midst of a long batch
-      note_depth(size() + 1);  // with the one that was popped
+    if ((popped & check_mask_) == 0) {  // in the midst of a long batch
+      // With the one that was popped, unless another has its place already.
+      note_depth(std::min(size() + 1, capacity_));
       wake_senders();
     }
   }
@@ -338,16 +377,17 @@ inline Message* Mailbox::evict_oldest() noexcept {
 }
 
 inline bool Mailbox::rest() noexcept {
-  wake_senders();
   std::unique_lock lock{kept_mutex_, std::defer_lock};
   if (is_lossy_) lock.lock();  // so that evict_oldest() cannot put anything there meanwhile
   if (!kept_list_.is_empty()) return false;
   Word word = word_.load(std::memory_order_relaxed);
   do {
     if (newest(word) != nullptr) return false;
-  } while (!word_.compare_exchange_weak(word, word & ~(running | kept),
+    // With `awaited`: no sender may be left asleep who has set it unseen.
+  } while (!word_.compare_exchange_weak(word, word & ~(running | kept | awaited),
                                         std::memory_order_release,  // P2
                                         std::memory_order_relaxed));
+  if ((word & awaited) != 0) change_room();
   return true;
 }
 
@@ -366,10 +406,7 @@ inline bool Mailbox::hand_over(bool needs_runner) noexcept {
 
 inline void Mailbox::close() noexcept {
   const Word before = word_.fetch_or(closed, std::memory_order_release);  // P3
-  if ((before & awaited) != 0) {
-    room_.fetch_add(1, std::memory_order_release);  // P4
-    wake_all(&room_);
-  }
+  if ((before & awaited) != 0) change_room();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

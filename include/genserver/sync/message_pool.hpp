@@ -7,7 +7,7 @@
 #include <new>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Hands out blocks of 128 bytes, which one thread takes and another gives back.
 ///
@@ -54,7 +54,7 @@ class MessagePool {
   /// What no thread keeps.
   class Depot {
    public:
-    static Depot& instance() {
+    [[gnu::visibility("default")]] static Depot& instance() {
       static Depot& depot = *new Depot;  // never destroyed: threads may outlive statics
       return depot;
     }
@@ -84,12 +84,12 @@ class MessagePool {
   static void* allocate_from_batch();
   static void make_room() noexcept;
 
-  static Shelf& shelf() noexcept {
+  [[gnu::visibility("default")]] static Shelf& shelf() noexcept {
     static constinit thread_local Shelf shelf{};
     return shelf;
   }
   /// Sees to it that the shelf is emptied at the end of this thread.
-  static void empty_at_exit() noexcept {
+  [[gnu::visibility("default")]] static void empty_at_exit() noexcept {
     static thread_local const Returner returner{};
     static_cast<void>(returner);
   }
@@ -164,4 +164,4 @@ inline MessagePool::Batch MessagePool::Depot::take() {
   return batch;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

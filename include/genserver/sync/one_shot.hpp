@@ -9,7 +9,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Tells waiting threads, once, that something has been done.
 ///
@@ -82,4 +82,4 @@ inline void OneShot::interrupt() noexcept {
   if (seen == awaited) wake_all(&state_);
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -8,7 +8,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Lets its one owner sleep until anyone unparks it; an unpark that comes first is remembered.
 ///
@@ -20,6 +20,11 @@ class Parker {
   /// Blocks:   until unpark() or the deadline.
   /// Ordering: what was written before an unpark() is visible after the park() that it ended.
   void park(Deadline deadline) noexcept;
+
+  /// Returns whether the next park() would end at once; for spinning.
+  [[nodiscard]] bool is_notified() const noexcept {
+    return state_.load(std::memory_order_relaxed) == notified;  // park() synchronizes
+  }
 
   /// Ends the running or the next park().
   void unpark() noexcept {
@@ -49,4 +54,4 @@ inline void Parker::park(Deadline deadline) noexcept {
   state_.exchange(empty, std::memory_order_acquire);  // P1
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -12,14 +12,14 @@
 #include <functional>
 #include <mutex>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Lets threads sleep on the address of a word, as a futex does, with one mutex and condition
 /// variable for all words whose address falls into the same of 64 places.
 class ParkingLot {
  public:
   /// Returns the one lot of the process; it is never destroyed.
-  static ParkingLot& instance() {
+  [[gnu::visibility("default")]] static ParkingLot& instance() {
     static ParkingLot& lot = *new ParkingLot;
     return lot;
   }
@@ -69,4 +69,4 @@ inline void ParkingLot::wake_all(const std::atomic<std::uint32_t>* word) {
   place.changed.notify_all();
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

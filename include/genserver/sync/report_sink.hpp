@@ -10,7 +10,7 @@
 #include <mutex>
 #include <utility>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 using ReportSink = std::function<void(const Report&)>;
 
@@ -31,7 +31,7 @@ void deliver(const Report& report) noexcept;
 namespace detail {
 
 struct SinkHolder {
-  static SinkHolder& instance() {
+  [[gnu::visibility("default")]] static SinkHolder& instance() {
     static SinkHolder& holder = *new SinkHolder;  // never destroyed: servers may outlive statics
     return holder;
   }
@@ -67,4 +67,4 @@ inline void deliver(const Report& report) noexcept {
   }
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

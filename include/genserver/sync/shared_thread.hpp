@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <mutex>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Runs one function, and lets any number of threads wait for its end.
 ///
@@ -57,7 +57,7 @@ class SharedThread {
 
  private:
   /// Returns an address that no other living thread has.
-  static const void* this_thread() noexcept {
+  [[gnu::visibility("default")]] static const void* this_thread() noexcept {
     static thread_local const char own = 0;
     return &own;
   }
@@ -69,4 +69,4 @@ class SharedThread {
   Thread thread_{};               // guarded by mutex_, but for the one who joins
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// A stack machine with a small, fixed stack. Async-signal-safe.
 class CfiExpression {
@@ -157,4 +157,4 @@ inline void CfiExpression::load(unsigned size) noexcept {
   push(size == 8 || !good_ ? word : word & ((std::uint64_t{1} << (8 * size)) - 1));
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Where the caller's value of a register is, when the callee stands at a certain instruction.
 enum class CfiRule : std::uint8_t {
@@ -187,4 +187,4 @@ inline std::optional<CfiRow> rules_at(const FrameEntry& entry, std::uintptr_t ad
   return detail::CfiMachine{entry, address}.run();
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

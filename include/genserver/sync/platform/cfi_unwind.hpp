@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Goes from frame to frame. Async-signal-safe; allocates nothing.
 class StackWalk {
@@ -207,4 +207,4 @@ inline StackWalk::Step StackWalk::step_without_entry() noexcept {
   return Step::went_on;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

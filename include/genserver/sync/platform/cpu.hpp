@@ -2,7 +2,7 @@
 // What a spinning thread has to know of the processor, and tells it.
 #pragma once
 
-#if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
+#if defined(_M_X64) && !defined(__x86_64__)
 #include <immintrin.h>
 #endif
 #if defined(__linux__)
@@ -11,14 +11,39 @@
 #include <thread>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Says that this thread is in a waiting loop.
 inline void pause_cpu() noexcept {
-#if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();  // as _mm_pause(), whose header is dear to include
+#elif defined(_M_X64)
   _mm_pause();
 #elif defined(__aarch64__)
   __asm__ volatile("isb" ::: "memory");  // about as long as x86's pause; `yield` does nothing
+#endif
+}
+
+/// Lets another thread have this processor, if one waits for it.
+inline void yield_cpu() noexcept {
+#if defined(__linux__)
+  ::sched_yield();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+/// The number of no processor.
+inline constexpr int no_cpu = -1;
+
+/// Returns the number of the processor that this thread runs on, or no_cpu where that is unknown.
+///
+/// Cost: some nanoseconds, or a system call where the C library knows no better.
+inline int current_cpu() noexcept {
+#if defined(__linux__)
+  return ::sched_getcpu();
+#else
+  return no_cpu;
 #endif
 }
 
@@ -36,4 +61,4 @@ inline unsigned usable_cpus() noexcept {
 #endif
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

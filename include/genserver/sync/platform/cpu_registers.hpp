@@ -8,7 +8,7 @@
 
 #include <ucontext.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Registers by their DWARF numbers, each of them known or not.
 class Registers {
@@ -84,4 +84,4 @@ inline std::uint64_t plain_address(std::uint64_t address) noexcept {
 
 #endif
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

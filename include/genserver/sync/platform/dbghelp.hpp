@@ -12,7 +12,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 namespace windows {
 
@@ -149,6 +149,6 @@ inline void DbgHelp::find_line(Frame& frame) const {
   frame.line = line.number;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

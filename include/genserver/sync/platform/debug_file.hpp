@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Returns the bytes that only this build of a file has, or nothing.
 inline std::string_view build_id(const ElfFile& file) noexcept;
@@ -83,4 +83,4 @@ inline ElfFile find_debug_file(const ElfFile& program, const std::string& path) 
   return ElfFile{};
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// The debug information of one program or library, as far as it has been asked for.
 class Dwarf {
@@ -146,4 +146,4 @@ inline std::string Dwarf::split_path(const DwarfUnit& skeleton) {
   return path.append(name);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// The attributes that are looked at.
 enum class DwarfAttribute : std::uint8_t {
@@ -145,11 +145,12 @@ inline bool DwarfAbbreviations::read_fields(Cursor& table, const DwarfFormat& fo
 inline const DwarfAbbreviations::Shape* DwarfAbbreviations::find(
     std::uint64_t code) const noexcept {
   // Nearly always they are numbered from 1 without gaps.
-  if (code - 1 < shapes_.size() && shapes_[code - 1].code == code) return &shapes_[code - 1];
+  const auto index = static_cast<std::size_t>(code - 1);
+  if (index < shapes_.size() && shapes_[index].code == code) return &shapes_[index];
   const auto found = std::lower_bound(
       shapes_.begin(), shapes_.end(), code,
       [](const Shape& shape, std::uint64_t number) { return shape.code < number; });
   return found != shapes_.end() && found->code == code ? &*found : nullptr;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

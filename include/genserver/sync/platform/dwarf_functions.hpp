@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// A function at an address: compiled there, or inlined into the one before.
 struct DwarfFunction {
@@ -96,4 +96,4 @@ inline std::vector<DwarfFunction> DwarfFunctions::find(std::uint64_t address) co
   return found;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

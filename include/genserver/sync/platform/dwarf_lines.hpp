@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// A place in the source; a line of 0 belongs to no line.
 struct DwarfLine {
@@ -285,4 +285,4 @@ inline DwarfLines::Path DwarfLines::old_path(std::uint64_t number,
   return found;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Narrows a package's sections to what belongs to the unit `id`; if there is none nothing is left
 /// of the entries.
@@ -63,4 +63,4 @@ inline void select_unit(DwarfSections& sections, std::uint64_t id) noexcept {
   }
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// A piece of the program and where what is known of it is found.
 struct AddressSpan {
@@ -147,4 +147,4 @@ inline void append_spans(const DwarfUnit& unit, const DwarfEntry& entry, Address
   append_span({begin, end != 0 ? end : begin + high.number, entry.offset}, spans);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -18,7 +18,7 @@
 
 #include <elf.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// What a file tells about its source; sections that it does not have are empty.
 ///
@@ -112,4 +112,4 @@ inline Cursor DwarfSections::unpack(std::string_view packed) {
   return cursor;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

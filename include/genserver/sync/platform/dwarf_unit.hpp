@@ -12,7 +12,7 @@
 #include <optional>
 #include <string_view>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// An entry: a function, a type, a name space and so on.
 struct DwarfEntry {
@@ -258,4 +258,4 @@ inline std::optional<std::uint64_t> DwarfUnit::reference(const DwarfValue& value
   }
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

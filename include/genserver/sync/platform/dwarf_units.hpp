@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Finds units by the addresses they cover or by an entry in them.
 ///
@@ -139,7 +139,7 @@ inline std::string DwarfUnits::find_name(std::uint64_t entry) {
   const Declaration found = find_declaration(entry);
   if (!found.linkage_name.empty()) return demangled(found.linkage_name);
   if (found.name.empty() || found.name.starts_with("_Z")) return demangled(found.name);
-  return scope_of(*found.unit, found.entry).append(found.name);
+  return demangled(scope_of(*found.unit, found.entry).append(found.name));
 }
 
 inline std::string DwarfUnits::scope_name(std::uint64_t entry) {
@@ -175,4 +175,4 @@ inline std::string DwarfUnits::scope_of(const DwarfUnit& unit, std::uint64_t ent
   return scope;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

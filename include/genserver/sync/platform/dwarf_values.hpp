@@ -11,7 +11,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// What the sizes of some values depend on.
 struct DwarfFormat {
@@ -197,4 +197,4 @@ inline int size_of(DwarfForm form, const DwarfFormat& format) noexcept {
   return value;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

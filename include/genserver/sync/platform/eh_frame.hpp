@@ -15,7 +15,7 @@
 #include <elf.h>
 #include <link.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// A position in memory that does not leave its bounds; after the first failure all values are 0.
 class Cursor {
@@ -84,7 +84,8 @@ struct MainProgram {
 };
 
 //   P1  the maker: release store ──▶ find_frame_entry(): acquire load; publishes the object.
-inline constinit std::atomic<const MainProgram*> main_program{nullptr};
+[[gnu::visibility("default")]] inline constinit std::atomic<const MainProgram*>
+    main_program{nullptr};
 
 /// Finds the entry of the function that contains `address`, if there is one.
 inline std::optional<FrameEntry> find_frame_entry(std::uintptr_t address) noexcept;
@@ -307,4 +308,4 @@ inline std::optional<FrameEntry> find_frame_entry(std::uintptr_t address) noexce
   return detail::search_entries(Cursor{program->frames_begin, program->frames_end}, address, 0);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// The file's bytes; empty if it cannot be read or is no ELF file of this machine's word size.
 class ElfFile {
@@ -139,4 +139,4 @@ inline std::string_view ElfFile::bytes(const Section& section) const noexcept {
   return bytes().substr(section.sh_offset, section.sh_size);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -13,7 +13,7 @@
 
 #include <elf.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// The functions of one program or library, sorted by address.
 class ElfSymbols {
@@ -79,4 +79,4 @@ inline std::string_view ElfSymbols::name_at(std::uintptr_t address) const noexce
   return {};
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -11,7 +11,7 @@
 #include <memory>
 #include <string_view>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Unpacks exactly `size` bytes to `to`; false if there are not as many or the data are damaged.
 ///
@@ -223,4 +223,4 @@ inline bool inflate(std::string_view packed, char* to, std::size_t size) {
   return std::make_unique<detail::Inflation>(packed, to, size)->run();
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

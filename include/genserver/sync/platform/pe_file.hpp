@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 namespace windows {
 
@@ -161,6 +161,6 @@ inline std::string_view PeFile::text(std::size_t symbol) const noexcept {
   return text.substr(0, text.find('\0'));
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

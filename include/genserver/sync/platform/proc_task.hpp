@@ -13,7 +13,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Whether and where a thread sleeps in the kernel.
 struct KernelPlace {
@@ -106,4 +106,4 @@ inline std::optional<KernelStatus> ProcTask::status() const {
   return status;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -8,12 +8,12 @@
 #include <pthread.h>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 namespace detail {
 
 // Set once, in a child of fork(), before any other thread can exist there; so relaxed will do.
-inline std::atomic<bool> is_forked_child{false};
+[[gnu::visibility("default")]] inline std::atomic<bool> is_forked_child{false};
 
 }  // namespace detail
 
@@ -24,7 +24,7 @@ inline bool is_forked_child() noexcept {
 }
 
 /// Makes is_forked_child() work from now on; done once.
-inline void watch_for_fork() {
+[[gnu::visibility("default")]] inline void watch_for_fork() {
 #if defined(__unix__) || defined(__APPLE__)
   static const int done = pthread_atfork(nullptr, nullptr, [] {
     detail::is_forked_child.store(true, std::memory_order_relaxed);  // see the variable
@@ -33,4 +33,4 @@ inline void watch_for_fork() {
 #endif
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -15,20 +15,19 @@
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <genserver/sync/platform/signal_pipe.hpp>
+
 #include <csignal>
-#include <fcntl.h>
-#include <unistd.h>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Calls functions when signals come, on a thread of its own, so that they may do anything.
 ///
-/// The signal's handler only writes a byte into a pipe, which the thread reads. Signals that come
-/// faster than that is read may be merged, as signals are.
+/// The signal's handler only writes a byte into a pipe, which the thread reads.
 ///
 /// Threads: any. Never destroyed.
-class SignalWatch {
+class [[gnu::visibility("default")]] SignalWatch {
  public:
   using Function = std::function<void()>;
 
@@ -53,9 +52,7 @@ class SignalWatch {
   void call(int signal) noexcept;
   static void on_signal(int signal) noexcept;
 
-  // Written once, before the first handler is installed, and read by handlers.
-  static inline int write_end = -1;
-  int read_end_ = -1;
+  static inline SignalPipe pipe_{};  // opened under mutex_
   bool is_running_ = false;  // guarded by mutex_
 #endif
   std::mutex mutex_{};
@@ -81,16 +78,7 @@ inline void SignalWatch::set(int signal, Function function) {
 }
 
 inline void SignalWatch::open() {
-  if (read_end_ < 0) {
-    int ends[2] = {-1, -1};
-    if (::pipe(ends) != 0) {
-      throw std::system_error{errno, std::generic_category(), "the system refuses a pipe"};
-    }
-    for (const int end : ends) ::fcntl(end, F_SETFD, FD_CLOEXEC);
-    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);  // a handler must not wait
-    read_end_ = ends[0];
-    write_end = ends[1];
-  }
+  pipe_.open();
   if (is_running_) return;
   Thread thread{[](void* watch) { static_cast<SignalWatch*>(watch)->run(); }, this, 0};
   thread.detach();
@@ -98,25 +86,13 @@ inline void SignalWatch::open() {
 }
 
 inline void SignalWatch::on_signal(int signal) noexcept {
-  if (is_forked_child()) return;  // the pipe is the parent's
-  const int before = errno;
-  const auto number = static_cast<unsigned char>(signal);
-  const auto written = ::write(write_end, &number, 1);
-  static_cast<void>(written);  // a full pipe holds a few thousand signals that are to be told
-  errno = before;
+  if (!is_forked_child()) pipe_.tell(signal);  // there the pipe is the parent's
 }
 
 inline void SignalWatch::run() noexcept {
   name_this_thread("signals");
-  for (;;) {  // for as long as the process lives, or until somebody closes the pipe
-    unsigned char number = 0;
-    const auto count = ::read(read_end_, &number, 1);
-    if (count == 1) {
-      call(number);
-    } else if (count == 0 || errno != EINTR) {
-      return;
-    }
-  }
+  // For as long as the process lives, or until somebody closes the pipe.
+  while (const int signal = pipe_.next()) call(signal);
 }
 
 inline void SignalWatch::call(int signal) noexcept {
@@ -142,4 +118,4 @@ inline void SignalWatch::set(int signal, Function) {
 
 #endif
 
-}  // namespace genserver
+}  // namespace genserver::v0

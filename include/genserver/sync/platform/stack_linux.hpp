@@ -29,7 +29,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// What is needed to take one thread's stack.
 ///
@@ -95,7 +95,7 @@ inline MainProgram read_main_program() {
 }
 
 // Once, before the first walk.
-inline void prepare_walks() {
+[[gnu::visibility("default")]] inline void prepare_walks() {
   static const bool prepared = [] {
     main_program.store(new MainProgram{read_main_program()}, std::memory_order_release);  // P1
     // Binds the loader's functions, for which a handler would need 3 KB more of a thread's stack.
@@ -243,4 +243,4 @@ inline StackTrace named(const RawStack& stack) {
   return trace;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -25,7 +25,7 @@
 #include <mach/mach.h>
 #include <pthread.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// What is needed to take one thread's stack.
 ///
@@ -53,7 +53,7 @@ namespace detail {
 
 // Held by the one who stops a thread, for as long as it is stopped: two that stop each other would
 // both stand still for ever. Never destroyed, as threads may end after the program's statics.
-inline std::mutex& stopping() {
+[[gnu::visibility("default")]] inline std::mutex& stopping() {
   static auto& mutex = *new std::mutex;
   return mutex;
 }
@@ -273,6 +273,6 @@ inline StackTrace named(const RawStack& stack) {
   return trace;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 namespace detail {
 
@@ -86,4 +86,4 @@ class StackMemory {
   std::uintptr_t high_;
 };
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -6,7 +6,7 @@
 #include <genserver/base/stack_trace.hpp>
 #include <genserver/sync/platform/stack_raw.hpp>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Has the functions of the one for Linux; every stack is empty and says why.
 class ThreadStack {
@@ -26,4 +26,4 @@ class ThreadStack {
 
 inline StackTrace named(const RawStack& stack) { return {{}, stack.note}; }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

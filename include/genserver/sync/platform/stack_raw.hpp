@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// The call addresses of one thread at one moment, innermost first.
 ///
@@ -22,4 +22,4 @@ struct RawStack {
   std::string note{};        ///< How it was taken, or why it is missing or incomplete.
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

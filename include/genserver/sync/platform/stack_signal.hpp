@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include <csignal>
@@ -21,7 +22,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 // ThreadSanitizer runs handlers later, with the registers of the moment when the signal came: there
 // only the stack of the handler itself is true.
@@ -99,23 +100,24 @@ class StackRequest {
   //   P1  answer(): release store of `done` ──▶ ask(): acquire load
   //       publishes walked_, which only the handler writes, and only while `running`.
   //   P2  ask(): release store of `idle` ──▶ answer(): acquire exchange to `running`
-  //       the requester has read walked_ before it is written again.
+  //       the requester has made walked_, or read it, before it is written again.
   std::atomic<std::uint32_t> state_{closed};
   StackBounds bounds_{};        // written by open(), so read by anyone who may ask
   bool is_unanswered_ = false;  // a signal was sent and not waited for; under the requester's lock
-  WalkedStack walked_;
+  std::unique_ptr<WalkedStack> walked_{};  // made for the first request: most threads get none
 };
 
 /// The calling thread's request, for the signal handler. Constant-initialized, so that the handler
 /// runs no initialization.
-inline thread_local constinit StackRequest* own_stack_request = nullptr;
+[[gnu::visibility("default")]] inline thread_local constinit StackRequest*
+    own_stack_request = nullptr;
 
 /// Returns the signal that asks for stacks, whose handler is installed; 0 if there is none free.
 ///
 /// It is the first real-time signal from SIGRTMIN + 10 which nobody uses; if someone takes it
 /// later, the next free one. The handler is never taken away: the default action would end the
 /// program. Threads: any.
-inline int stack_signal();
+[[gnu::visibility("default")]] inline int stack_signal();
 
 namespace detail {
 
@@ -174,11 +176,11 @@ inline void StackRequest::answer(const ucontext_t& context) noexcept {
     return;
   }
   if constexpr (is_signal_deferred) {
-    walk_own(bounds_, walked_);
+    walk_own(bounds_, *walked_);
   } else {
     const Registers registers = Registers::of(context);
     const auto pointer = static_cast<std::uintptr_t>(registers[Registers::stack]);
-    walk_stack(registers, bounds_.memory_from(pointer), walked_);
+    walk_stack(registers, bounds_.memory_from(pointer), *walked_);
   }
   state_.store(done, std::memory_order_release);  // P1
   wake_all(&state_);
@@ -194,6 +196,7 @@ inline StackRequest::Outcome StackRequest::ask(int thread, int signal, Deadline 
   }
   if (state == running) return Outcome::no_answer;
   if (state == closed) return Outcome::refused;
+  if (walked_ == nullptr) walked_ = std::make_unique<WalkedStack>();
   // Release: P2. Fails only against close(), which `state` then shows.
   if (!state_.compare_exchange_strong(state, requested, std::memory_order_release,
                                       std::memory_order_relaxed)) {
@@ -215,7 +218,7 @@ inline StackRequest::Outcome StackRequest::ask(int thread, int signal, Deadline 
     if (state == running) return Outcome::no_answer;
   }
   is_unanswered_ = false;
-  answer = walked_;
+  answer = *walked_;
   // P2. A failure means close(): it stays closed, and the answer is good. Relaxed: see there.
   state = done;
   state_.compare_exchange_strong(state, idle, std::memory_order_release,  // P2
@@ -258,4 +261,4 @@ inline void StackRequest::close() noexcept {
   wake_all(&state_);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

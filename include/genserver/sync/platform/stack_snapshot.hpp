@@ -17,7 +17,7 @@
 
 #include <sys/syscall.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Walks the stack of a thread that sleeps in the kernel, from a copy.
 ///
@@ -200,7 +200,7 @@ inline std::optional<KernelPlace> walk_sleeping(int thread, std::uintptr_t stack
   // Above the thread's own stack it is on another one (a fiber); the copy ends where memory does.
   const std::size_t wanted = low < stack_high ? stack_high - low : std::size_t{64} << 10;
   const std::size_t size = std::min(wanted, detail::largest_stack_copy);
-  const auto copy = std::make_unique_for_overwrite<std::byte[]>(size);
+  const std::unique_ptr<std::byte[]> copy{new std::byte[size]};  // whose bytes are not set
   const std::size_t copied = copy_if_mapped(copy.get(), low, size);
   if (copied == 0 || has_run()) return std::nullopt;
 
@@ -239,4 +239,4 @@ inline bool is_ended_by_signal(long system_call) noexcept {
   }
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// What is needed to take one thread's stack.
 ///
@@ -193,6 +193,6 @@ inline StackTrace named(const RawStack& stack) {
   return trace;
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

@@ -10,7 +10,7 @@
 #include <unistd.h>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Writes to the process' standard error at once; what cannot be written is lost.
 ///
@@ -30,4 +30,4 @@ inline void write_to_standard_error(std::string_view text) noexcept {
 #endif
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

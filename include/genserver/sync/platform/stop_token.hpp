@@ -9,13 +9,13 @@
 
 #include <stop_token>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 using StopToken = std::stop_token;
 using StopSource = std::stop_source;
 using StopCallback = std::stop_callback<std::function<void()>>;
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 #else
 
@@ -27,7 +27,7 @@ using StopCallback = std::stop_callback<std::function<void()>>;
 #include <utility>
 #include <vector>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 class StopCallback;
 
@@ -132,6 +132,6 @@ inline bool StopSource::request_stop() noexcept {
   return true;
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0
 
 #endif

@@ -28,7 +28,7 @@
 #include <link.h>
 #include <unistd.h>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// Makes frames from addresses; keeps what it has read.
 ///
@@ -36,7 +36,7 @@ namespace genserver::platform {
 class Symbolizer {
  public:
   /// Never destroyed, so that it works to the very end of the program.
-  static Symbolizer& instance() {
+  [[gnu::visibility("default")]] static Symbolizer& instance() {
     static auto& symbolizer = *new Symbolizer;
     return symbolizer;
   }
@@ -187,4 +187,4 @@ inline void Symbolizer::append(std::uintptr_t address, StackTrace& trace) {
   detail::complain(complaint, trace.note);
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform

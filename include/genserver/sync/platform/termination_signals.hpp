@@ -19,7 +19,8 @@
 #include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
-#include <fcntl.h>
+#include <genserver/sync/platform/signal_pipe.hpp>
+
 #include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@
 #include <genserver/sync/platform/windows_api.hpp>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// Takes over SIGINT and SIGTERM as long as it lives, also where they were ignored, and then gives
 /// them back. The signal's handler only writes a byte into a pipe, which a thread of this object
@@ -40,7 +41,7 @@ namespace genserver {
 /// as SIGTERM; and what std::raise() sends. Calls come on a thread of the system.
 ///
 /// Threads: any; one object at a time.
-class TerminationSignals {
+class [[gnu::visibility("default")]] TerminationSignals {
  public:
   /// Is told the signal's number, of one signal after the other. What it throws is dropped.
   using OnSignal = std::function<void(int signal)>;
@@ -56,7 +57,7 @@ class TerminationSignals {
   /// From now on, while there is such an object, a signal ends the process in its handler, whatever
   /// any thread does, `on_signal` included: with status_of(signal), as std::_Exit does.
   static void exit_at_next() noexcept {
-    exits_at_next.store(true, std::memory_order_relaxed);  // publishes nothing
+    exits_at_next_.store(true, std::memory_order_relaxed);  // publishes nothing
   }
 
   /// Returns the status with which a process ends that a signal ended, as shells show it.
@@ -81,23 +82,20 @@ class TerminationSignals {
   // What the handlers read; lock-free, so that they may. Relaxed, but for what says otherwise: the
   // system call that installs a handler comes in between, and a handler needs no more than the
   // value itself.
-  static inline std::atomic<bool> is_there{false};  // claims the one place: exchange, acq_rel
-  static inline std::atomic<bool> exits_at_next{false};
+  static inline std::atomic<bool> is_there_{false};  // claims the one place: exchange, acq_rel
+  static inline std::atomic<bool> exits_at_next_{false};
 
   const OnSignal on_signal_;
 
 #if defined(__unix__) || defined(__APPLE__)
-  static void open_pipe();
   static void hand_on(int signal) noexcept;
   static bool is_installed(int signal) noexcept;
   void run() noexcept;
 
-  static inline std::atomic<pid_t> owner{0};  // the process whose object it is; 0: there is none
-  static inline std::atomic<int> write_end{-1};
-  // Of who has the place. Never closed: a handler may be about to write.
-  static inline int read_end = -1;
+  static inline std::atomic<pid_t> owner_{0};  // the process whose object it is; 0: there is none
+  static inline SignalPipe pipe_{};            // opened by who has the place
   // What was there before; changed only while our handler is not installed.
-  static inline struct sigaction before[2] {};
+  static inline struct sigaction before_[2] {};
 
   const pid_t process_ = ::getpid();
   Thread thread_{};
@@ -111,8 +109,8 @@ class TerminationSignals {
     return mutex;
   }
 
-  static inline TerminationSignals* current = nullptr;  // guarded by telling()
-  static inline Handler before[2]{};
+  static inline TerminationSignals* current_ = nullptr;  // guarded by telling()
+  static inline Handler before_[2]{};
 #if defined(_WIN32)
   static int __stdcall on_event(platform::windows::Word event) noexcept;
 #endif
@@ -126,15 +124,15 @@ inline TerminationSignals::TerminationSignals(OnSignal on_signal, CallSite site)
                  " in a child made by fork()"};
   }
   // Acquire, and release below: one object's use of what is static after another's.
-  if (is_there.exchange(true, std::memory_order_acq_rel)) {
+  if (is_there_.exchange(true, std::memory_order_acq_rel)) {
     throw InvalidArgument{"SIGINT and SIGTERM were to be taken over at " + to_string(site) +
                           ", but somebody has them"};
   }
-  exits_at_next.store(false, std::memory_order_relaxed);  // see the members
+  exits_at_next_.store(false, std::memory_order_relaxed);  // see the members
   try {
     install();
   } catch (...) {
-    is_there.store(false, std::memory_order_release);  // as above
+    is_there_.store(false, std::memory_order_release);  // as above
     throw;
   }
 }
@@ -144,29 +142,24 @@ inline TerminationSignals::TerminationSignals(OnSignal on_signal, CallSite site)
 inline TerminationSignals::~TerminationSignals() {
   restore();
   if (process_ == ::getpid()) {  // else the pipe and the thread are the parent's
-    constexpr unsigned char last = 0;
-    const int end = write_end.load(std::memory_order_relaxed);  // see the members
-    while (::write(end, &last, 1) < 0 && errno == EAGAIN) {
-      pollfd room{end, POLLOUT, 0};
-      ::poll(&room, 1, -1);  // ended by the thread, which reads
-    }
+    pipe_.tell_end();
     thread_.join();
   }
-  is_there.store(false, std::memory_order_release);  // see the constructor
+  is_there_.store(false, std::memory_order_release);  // see the constructor
 }
 
 inline void TerminationSignals::install() {
   watch_for_fork();
-  open_pipe();
-  owner.store(process_, std::memory_order_relaxed);  // see the members
+  pipe_.open();
+  owner_.store(process_, std::memory_order_relaxed);  // see the members
   struct sigaction action {};
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
   for (const int signal : signals) sigaddset(&action.sa_mask, signal);
   for (std::size_t i = 0; i < std::size(signals); ++i) {
-    // One of ours is there if somebody has put back what he found: then `before` stays as it is.
-    if (!is_installed(signals[i])) ::sigaction(signals[i], &action, &before[i]);
+    // One of ours is there if somebody has put back what he found: then `before_` stays as it is.
+    if (!is_installed(signals[i])) ::sigaction(signals[i], &action, &before_[i]);
   }
   try {
     thread_ = Thread{[](void* self) { static_cast<TerminationSignals*>(self)->run(); }, this, 0};
@@ -179,9 +172,9 @@ inline void TerminationSignals::install() {
 /// Gives back what is still ours.
 inline void TerminationSignals::restore() noexcept {
   for (std::size_t i = 0; i < std::size(signals); ++i) {
-    if (is_installed(signals[i])) ::sigaction(signals[i], &before[i], nullptr);
+    if (is_installed(signals[i])) ::sigaction(signals[i], &before_[i], nullptr);
   }
-  owner.store(0, std::memory_order_relaxed);  // see the members
+  owner_.store(0, std::memory_order_relaxed);  // see the members
 }
 
 inline bool TerminationSignals::is_installed(int signal) noexcept {
@@ -190,104 +183,75 @@ inline bool TerminationSignals::is_installed(int signal) noexcept {
          action.sa_handler == &on_signal;
 }
 
-inline void TerminationSignals::open_pipe() {
-  if (read_end >= 0) return;
-  int ends[2] = {-1, -1};
-#if defined(__linux__)
-  const bool is_open = ::pipe2(ends, O_CLOEXEC) == 0;  // no other thread's exec takes it along
-#else
-  const bool is_open = ::pipe(ends) == 0;
-  for (int i = 0; is_open && i < 2; ++i) ::fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-#endif
-  if (!is_open) {
-    throw std::system_error{errno, std::generic_category(), "the system refuses a pipe"};
-  }
-  ::fcntl(ends[1], F_SETFL, O_NONBLOCK);  // a handler must not wait
-  read_end = ends[0];
-  write_end.store(ends[1], std::memory_order_relaxed);  // see the members
-}
-
 /// Runs on any thread, at any time: async-signal-safe.
 inline void TerminationSignals::on_signal(int signal) noexcept {
   const int error = errno;
   // All loads are relaxed: see the members.
-  if (owner.load(std::memory_order_relaxed) != ::getpid()) {
+  if (owner_.load(std::memory_order_relaxed) != ::getpid()) {
     hand_on(signal);
-  } else if (exits_at_next.load(std::memory_order_relaxed)) {
+  } else if (exits_at_next_.load(std::memory_order_relaxed)) {
     ::_exit(status_of(signal));
-  } else {
-    const auto number = static_cast<unsigned char>(signal);
-    const auto written = ::write(write_end.load(std::memory_order_relaxed), &number, 1);
-    // A full pipe holds thousands that are to be told; a closed one nobody reads.
-    if (written < 0 && errno != EAGAIN) hand_on(signal);
+  } else if (!pipe_.tell(signal)) {
+    hand_on(signal);
   }
   errno = error;
 }
 
 /// Lets the signal do what it did before, as soon as the handler returns.
 inline void TerminationSignals::hand_on(int signal) noexcept {
-  ::sigaction(signal, &before[signal == signals[0] ? 0 : 1], nullptr);
+  ::sigaction(signal, &before_[signal == signals[0] ? 0 : 1], nullptr);
   ::kill(::getpid(), signal);
 }
 
 inline void TerminationSignals::run() noexcept {
   name_this_thread("termination");
-  // ThreadSanitizer loses a signal that comes while a thread begins its first wait, and keeps those
-  // to itself that come in read().
+  // ThreadSanitizer loses a signal that comes while a thread begins its first wait.
   ::poll(nullptr, 0, 0);
   sigset_t ours;
   sigemptyset(&ours);
   for (const int signal : signals) sigaddset(&ours, signal);
   pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);  // somebody has to take them
-  for (;;) {                                     // ended by the destructor's byte
-    pollfd news{read_end, POLLIN, 0};
-    if (::poll(&news, 1, -1) < 0 && errno == EINTR) continue;
-    unsigned char number = 0;
-    const auto count = ::read(read_end, &number, 1);
-    if (count < 0 && errno == EINTR) continue;
-    if (count != 1 || number == 0) return;
-    tell(number);
-  }
+  while (const int signal = pipe_.next()) tell(signal);  // ended by the destructor
 }
 
 #else
 
 inline TerminationSignals::~TerminationSignals() {
   restore();
-  is_there.store(false, std::memory_order_release);  // see the constructor
+  is_there_.store(false, std::memory_order_release);  // see the constructor
 }
 
 inline void TerminationSignals::install() {
   const std::scoped_lock lock{telling()};
-  current = this;
+  current_ = this;
 #if defined(_WIN32)
   platform::windows::SetConsoleCtrlHandler(&on_event, 1);
 #endif
   for (std::size_t i = 0; i < std::size(signals); ++i) {
-    before[i] = std::signal(signals[i], &on_signal);
+    before_[i] = std::signal(signals[i], &on_signal);
   }
 }
 
 inline void TerminationSignals::restore() noexcept {
   for (std::size_t i = 0; i < std::size(signals); ++i) {
-    const Handler found = std::signal(signals[i], before[i]);
+    const Handler found = std::signal(signals[i], before_[i]);
     if (found != &on_signal) std::signal(signals[i], found);  // somebody else's by now
   }
 #if defined(_WIN32)
   platform::windows::SetConsoleCtrlHandler(&on_event, 0);
 #endif
-  exits_at_next.store(false, std::memory_order_relaxed);  // see the members
+  exits_at_next_.store(false, std::memory_order_relaxed);  // see the members
   const std::scoped_lock lock{telling()};
-  current = nullptr;
+  current_ = nullptr;
 }
 
 /// Returns false if there is nobody to tell.
 inline bool TerminationSignals::pass_on(int signal) noexcept {
   // Relaxed: see the members. Before the lock, which a hanging call holds.
-  if (exits_at_next.load(std::memory_order_relaxed)) std::_Exit(status_of(signal));
+  if (exits_at_next_.load(std::memory_order_relaxed)) std::_Exit(status_of(signal));
   const std::scoped_lock lock{telling()};
-  if (current == nullptr) return false;
-  current->tell(signal);
+  if (current_ == nullptr) return false;
+  current_->tell(signal);
   return true;
 }
 
@@ -311,4 +275,4 @@ inline int TerminationSignals::on_event(platform::windows::Word event) noexcept 
 #endif
 #endif
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -23,7 +23,7 @@
 #include <thread>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// A running thread, which its owner joins or lets go; destroying it does neither.
 class Thread {
@@ -164,4 +164,4 @@ inline void name_this_thread(const std::string& name) noexcept {
 #endif
 }
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -8,7 +8,7 @@
 #include <cxxabi.h>
 #endif
 
-namespace genserver::detail {
+namespace genserver::inline v0::detail {
 
 #if defined(__MINGW32__) && defined(__GLIBCXX__)
 // There, two keys of winpthreads do it, and the key that was made first is done first. The memory
@@ -20,4 +20,4 @@ inline const int destroyed_before_freed =
     abi::__cxa_thread_atexit(&destroy_nothing, nullptr, nullptr);
 #endif
 
-}  // namespace genserver::detail
+}  // namespace genserver::v0::detail

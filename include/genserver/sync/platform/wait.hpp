@@ -22,7 +22,7 @@
 #include <genserver/sync/parking_lot.hpp>
 #endif
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 #if defined(__linux__)
 
@@ -122,4 +122,4 @@ inline void wake_all(const std::atomic<std::uint32_t>* word) {
 
 #endif
 
-}  // namespace genserver
+}  // namespace genserver::v0

@@ -16,7 +16,7 @@ struct HINSTANCE__;
 struct _CONTEXT;
 struct _SECURITY_ATTRIBUTES;
 
-namespace genserver::platform::windows {
+namespace genserver::inline v0::platform::windows {
 
 using Word = unsigned long;   // DWORD
 using Handle = void*;         // HANDLE
@@ -62,6 +62,6 @@ Function* find_function(const char* name) noexcept {
   return find_function<Function>(GetModuleHandleW(L"kernelbase.dll"), name);
 }
 
-}  // namespace genserver::platform::windows
+}  // namespace genserver::v0::platform::windows
 
 #endif

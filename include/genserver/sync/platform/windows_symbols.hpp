@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 namespace windows {
 
@@ -45,7 +45,7 @@ __declspec(dllimport) int __stdcall WideCharToMultiByte(unsigned code_page, Word
 class Symbolizer {
  public:
   /// Never destroyed, so that it works to the very end of the program.
-  static Symbolizer& instance() {
+  [[gnu::visibility("default")]] static Symbolizer& instance() {
     static auto& symbolizer = *new Symbolizer;
     return symbolizer;
   }
@@ -154,6 +154,6 @@ inline void Symbolizer::name(Frame& frame) {
   frame.function = demangled(name_in(module, base, frame.address));
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

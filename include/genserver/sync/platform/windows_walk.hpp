@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace genserver::platform {
+namespace genserver::inline v0::platform {
 
 /// The registers of a thread, laid out as CONTEXT of Windows.
 struct alignas(16) ThreadContext {
@@ -197,6 +197,6 @@ inline void walk(ThreadContext& context, const StackPart& part, RawStack& stack)
   stack.is_complete = context.program == 0;  // the system starts threads with no return address
 }
 
-}  // namespace genserver::platform
+}  // namespace genserver::v0::platform
 
 #endif

@@ -8,10 +8,10 @@
 #include <cstddef>
 #include <string>
 
-namespace genserver {
+namespace genserver::inline v0 {
 
 /// One child. Erlang: an element of supervisor:which_children/1.
-struct ChildInfo {
+struct ChildSnapshot {
   std::string id{};
   ChildStatus status = ChildStatus::stopped;
   AnyRef server{};  ///< Empty unless it is running.
@@ -30,4 +30,4 @@ struct ChildCounts {
   friend bool operator==(const ChildCounts&, const ChildCounts&) = default;
 };
 
-}  // namespace genserver
+}  // namespace genserver::v0

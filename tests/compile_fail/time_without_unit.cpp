@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+// A time has a unit, and a deadline is a point of the clock that nobody sets.
+#include <genserver/genserver.hpp>
+
+#include <chrono>
+
+void use(genserver::GenServer<int>& counter) {
+  const auto next = [](int& n) { return ++n; };
+  counter.call_for(std::chrono::milliseconds{100}, next);
+  counter.call_until(std::chrono::steady_clock::now() + std::chrono::seconds{1}, next);
+#ifdef GENSERVER_MUST_FAIL
+  counter.call_for(100, next);
+  counter.call_until(std::chrono::system_clock::now() + std::chrono::seconds{1}, next);
+  counter.cast_for(100L, next);
+  counter.cast_after(0.1, next);
+  counter.cast_every(1U, next);
+#endif
+}
+
+// only error: how long is told by a std::chrono::duration
+// only error: until when is told by a point of std::chrono::steady_clock
+// only error: how long is told by a std::chrono::duration
+// only error: how long is told by a std::chrono::duration
+// only error: how long is told by a std::chrono::duration

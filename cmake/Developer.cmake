@@ -3,7 +3,7 @@ add_library(developer INTERFACE)
 target_compile_options(
   developer
   INTERFACE
-    -g -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Wold-style-cast
+    -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Wold-style-cast
     -Wshadow -Wundef -Wvla -Wunused -Wformat=2 -Wcast-align -Wcast-qual -Wnull-dereference
     -Wnon-virtual-dtor -Woverloaded-virtual -Wsuggest-override -Wdeprecated-copy-dtor -Wextra-semi
     -Wimplicit-fallthrough -Wmismatched-tags -Wredundant-decls -Wzero-as-null-pointer-constant

@@ -35,8 +35,19 @@ need ninja ninja-build
 need ccache ccache
 need_header fmt/core.h libfmt-dev
 need_header catch2 catch2
+need_header relacy relacy-dev
 case $compilers in *' g++'*) need g++ g++ ;; esac
 case $compilers in *' clang++'*) need_clang ;; esac
+case "$compilers +$kinds " in
+  *' g++ '*' plain '*) # what the tests `compilers` and `package` can use
+    want g++-11 g++-11
+    want clang++-16 clang-16
+    want clang++-19 clang-19
+    want_libcxx 19
+    want_32_bits
+    want pkg-config pkgconf
+    ;;
+esac
 install_missing
 choose_tools
 

@@ -1,0 +1,3 @@
+module genserver/bench
+
+go 1.19

@@ -12,10 +12,12 @@ list() {
   done
 }
 
-if [ $# -eq 0 ]; then
-  list
-  exit 0
-fi
+case ${1:-} in
+  '' | -h | --help)
+    list
+    exit
+    ;;
+esac
 name=${1%.cpp}
 shift
 if [ ! -e "$root/examples/$name.cpp" ]; then

@@ -193,10 +193,10 @@ SupervisedChild::Stopped SupervisedChild::finish(IfCircular if_circular, Cause&&
     edge.emplace(server, WaitKind::stop, spec().site);
     is_late = is_circular(*edge);
   }
-  if (is_late) {  // a signal ends most waits, but that takes a moment
-    constexpr std::chrono::milliseconds moment{100};
+  if (is_late) {  // a signal ends most waits, but that takes a moment, on a busy machine a long one
+    constexpr std::chrono::seconds patience{1};
     if (if_circular == IfCircular::kill) server.exit(ExitReason::shutdown());
-    done.sleep(kill_at().or_earlier(Deadline{asked_at_ + moment}));
+    done.sleep(kill_at().or_earlier(Deadline{asked_at_ + patience}));
     is_late = !done.is_set() && is_circular(*edge);
     if (is_late && if_circular == IfCircular::leave) return leave();
   }

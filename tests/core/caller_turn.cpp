@@ -37,6 +37,12 @@ void settle(GenServer<State>& server) {
   }));
 }
 
+/// Calls so often in a row that the right to run the server stays ready for the next call.
+void call_often(GenServer<int>& server) {
+  settle(server);
+  for (int i = 0; i < 5000; ++i) server.call([](int& n) { ++n; });
+}
+
 }  // namespace
 
 TEST_CASE("an idle server's call runs on the caller's thread", "[core][caller_turn]") {
@@ -570,6 +576,120 @@ TEST_CASE("an exit signal reaches a handler that a destructor runs", "[core][cal
   caller.join();
 
   CHECK(is_interrupted);
+}
+
+TEST_CASE("after many calls by one thread others are heard as ever", "[core][caller_turn]") {
+  const ReportLog log;
+  Gate is_handled;
+  const auto handle = [&] { is_handled.open(); };
+  GenServer<int> server{on_caller("favoured"), 0};
+  const int rounds = GENERATE(1, 3);
+  const auto often = [&] {
+    for (int round = 1; round < rounds; ++round) {
+      call_often(server);
+      server.cast([] {});
+    }
+    call_often(server);
+  };
+  often();
+
+  SECTION("a cast") {
+    CHECK(server.cast(handle));
+    is_handled.wait();
+  }
+  SECTION("a cast of another thread") {
+    std::thread{[&] { server.cast(handle); }}.join();
+    is_handled.wait();
+  }
+  SECTION("a call of another thread") {
+    std::thread{[&] { server.call(handle); }}.join();
+  }
+  SECTION("a timer") {
+    server.cast_after(1ms, handle);
+    is_handled.wait();
+  }
+  SECTION("a cast while a caller runs it") {
+    Gate is_in;
+    Gate go_on;
+    std::thread caller{[&] {
+      server.call([&] {
+        is_in.open();
+        go_on.wait();
+      });
+    }};
+    is_in.wait();
+    CHECK(server.cast(handle));
+    go_on.open();
+    is_handled.wait();
+    caller.join();
+  }
+  SECTION("a timed call, a deferred one, and one with a guard") {
+    CHECK(server.call_for(1min, [](int&) { return 7; }) == 7);
+    CHECK(server.call<int>([](int&, Reply<int> reply) { reply.reply(8); }) == 8);
+    CHECK(server.call_when([](const int& n) { return n > 0; }, [](int&) { return 9; }) == 9);
+  }
+  SECTION("suspend and resume") {
+    server.suspend();
+    CHECK_THROWS_AS(server.call_for(10ms, handle), CallTimeout);
+    server.resume();
+    server.call([] {});
+  }
+  SECTION("stop") {
+    server.stop();
+    CHECK_THROWS_AS(server.call([] {}), ServerGone);
+  }
+  SECTION("an exit signal") {
+    server.ref().exit(ExitReason::shutdown());
+    server.ref().wait();
+    CHECK(server.exit_reason() == ExitReason::shutdown());
+  }
+  SECTION("kill") {
+    server.kill();
+    CHECK_THROWS_AS(server.call([] {}), ServerGone);
+  }
+  SECTION("kill while a caller runs it") {
+    Gate is_in;
+    Gate go_on;
+    std::thread caller{[&] {
+      try {
+        server.call([&] {
+          is_in.open();
+          go_on.wait();
+        });
+      } catch (const ServerGone&) {
+      }
+    }};
+    is_in.wait();
+    server.kill();
+    CHECK_FALSE(server.is_alive());
+    go_on.open();
+    caller.join();
+  }
+  SECTION("Exit in a call") {
+    CHECK_THROWS_AS(server.call([] { throw Exit{ExitReason::shutdown()}; }), ServerGone);
+    server.ref().wait();
+    CHECK(server.exit_reason() == ExitReason::shutdown());
+  }
+}
+
+TEST_CASE("callers that seldom meet are all answered", "[core][caller_turn]") {
+  constexpr int count = 20'000;
+  GenServer<int> server{on_caller("seldom"), 0};
+  std::atomic<int> taken{0};
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      std::minstd_rand random{t + 1};
+      for (int i = 0; i < count; ++i) {
+        server.call([](int& n) { ++n; });
+        if (random() % 1024 == 0) std::this_thread::sleep_for(std::chrono::microseconds{200});
+        if (t == 0 && random() % 2048 == 0) taken += server.cast([](int& n) { --n; }) ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  CHECK(server.call([](int& n) { return n; }) == 3 * count - taken);
 }
 
 TEST_CASE("whoever calls, casts, suspends or stops meanwhile, nothing is lost",

@@ -57,6 +57,54 @@ const Registration<Callers<false, is_handled>> serving_callers{
 const Registration<Callers<true, is_handled>> lossy_callers{
     {.name = "lossy_callers", .threads = 3, .runs = 20'000}};
 
+// One finds the server idle again and again, so that a lease begins; the other comes between.
+template <std::size_t count, bool calls, bool has_continuations>
+class Leased final : public Suite {
+ public:
+  Leased() {
+    number(many_, 1);
+    number(few_, 2);
+  }
+
+  void run(int thread) override {
+    if (thread == 0) return server_.serve();
+    if (thread == 1) {
+      for (Note& note : many_) {
+        note.has_continuation = has_continuations && note.number == 3;
+        // The call after it is not to overtake it.
+        note.number == 5 ? static_cast<void>(server_.post(note, true)) : call(note);
+      }
+    } else {
+      for (Note& note : few_) {
+        if (count > 2) dawdle();
+        calls ? call(note) : static_cast<void>(server_.post(note, true));
+      }
+    }
+  }
+
+  void check() override {
+    for (const Note& note : many_) require(note.runs == 1, "each call runs once");
+    for (const Note& note : few_) require(note.runs == 1, "each message runs once");
+  }
+
+ private:
+  void call(Note& note) {
+    if (!server_.try_run_here(note, is_handled)) server_.exchange(note);
+  }
+
+  Server server_{4, false, 2};
+  std::array<Note, count> many_{};
+  std::array<Note, 2> few_{};
+};
+
+const Registration<Leased<2, false, false>> lease_begins{{.name = "lease_begins", .threads = 3}};
+const Registration<Leased<6, false, false>> lease_and_casts{
+    {.name = "lease_and_casts", .threads = 3}};
+const Registration<Leased<6, true, false>> lease_and_calls{
+    {.name = "lease_and_calls", .threads = 3}};
+const Registration<Leased<6, false, true>> lease_and_work{
+    {.name = "lease_and_work", .threads = 3}};
+
 // One calls, the other sends and evicts.
 class CallAndEvict final : public Suite {
  public:

@@ -52,16 +52,26 @@ mutant(evict_loses_what_it_passes eviction sync/mailbox.hpp
 mutant(evict_keeps_the_place eviction sync/mailbox.hpp
        "{{if (message != nullptr) give_back(); => }}")
 mutant(run_ignores_what_is_kept callers sync/mailbox.hpp
-       "if ({{(word & kept) == 0 => true}} && newest(word) == nullptr) return false")
+       "return {{(word & kept) != 0 => false}} || newest(word) != nullptr;")
 mutant(push_ignores_close close sync/mailbox.hpp "if ({{(word & closed) != 0 => false}}) {")
 mutant(push_ignores_the_bound bound sync/mailbox.hpp
        "if ({{is_counted => false}} && !has_room(word)) {")
 mutant(push_looks_once free_place sync/mailbox.hpp
        "if (now == word && {{!has_room(word) => true}}) {")
 mutant(idle_run_ignores_the_runner callers sync/mailbox.hpp
-       "if ((word & ({{running | kept | closed => kept | closed}})) != 0 ||")
+       "if ({{(word & running) != 0 => false}}) {  // what came")
 mutant(idle_run_ignores_messages callers sync/mailbox.hpp
-       "!= 0 || {{newest(word) != nullptr => false}}) return std::nullopt")
+       "!= 0 || {{has_work(word) => false}}) return std::nullopt")
+mutant(push_ignores_the_lease lease_and_casts sync/mailbox.hpp
+       "return {{lease_.is_there() => false}} ? Push::leased")
+mutant(lease_is_not_awaited lease_and_casts sync/mailbox.hpp
+       "return {{lease_.revoke() => false}};")
+mutant(lease_begins_unseen lease_begins sync/mailbox.hpp
+       "{{lease_.begin(); => }}
+  if (!word_.compare_exchange_strong(word, word,")
+mutant(lease_forgets_what_came lease_begins sync/mailbox.hpp
+       "if ({{!word_.compare_exchange_strong(word, word, std::memory_order_release,  // P7
+                                     std::memory_order_relaxed) => false}}) {")
 mutant(token_is_overwritten parking sync/parker.hpp
        "{{state_.exchange(empty, std::memory_order_acquire); => state_.store(empty, ${relaxed});}}")
 mutant(park_ignores_the_token token sync/parker.hpp
@@ -75,7 +85,8 @@ mutant(interrupt_overwrites_done set_and_interrupted sync/one_shot.hpp
 # Orders that are too weak, by the letters in the headers. Three are not here: those of P4 keep two
 # steps of one thread in their order, and in a model they always are; without P5 in has_room(), one
 # of 100 000 runs fails.
-mutant(push_relaxed producers sync/mailbox.hpp "(word, changed, ${to_relaxed_release},  // P1")
+mutant(push_unreleased producers sync/mailbox.hpp
+       "(word, changed, {{std::memory_order_acq_rel => std::memory_order_acquire}},  // P1")
 mutant(take_chain_relaxed producers sync/mailbox.hpp "${to_relaxed_acquire},  // P1")
 mutant(rest_relaxed callers sync/mailbox.hpp
        "awaited),
@@ -85,10 +96,17 @@ mutant(turn_relaxed serving_callers sync/mailbox.hpp
        "(word, turn.word_, ${to_relaxed_release},  // P2")
 mutant(turn_forgets_what_came serving_callers sync/mailbox.hpp
        "Word word = {{turn.word_ | running => word_.load(${relaxed})}};  // as it was")
-mutant(try_run_relaxed callers sync/mailbox.hpp
+mutant(try_run_relaxed lease_and_work sync/mailbox.hpp
        "_weak(word, word | running, ${to_relaxed_acquire},  // P2")
 mutant(try_run_idle_relaxed callers sync/mailbox.hpp
        "_strong(word, word | running, ${to_relaxed_acquire},  // P2")
+mutant(begin_lease_relaxed lease_begins sync/mailbox.hpp
+       "(word, word, ${to_relaxed_release},  // P7")
+mutant(take_lease_relaxed lease_and_calls sync/turn_lease.hpp
+       "(seen, taken, ${to_relaxed_acquire},  // P1")
+mutant(revoke_relaxed lease_and_casts sync/turn_lease.hpp
+       "(seen, none, ${to_relaxed_acquire},  // P1")
+mutant(put_back_relaxed lease_and_casts sync/turn_lease.hpp "(ready, ${to_relaxed_release});  // P1")
 mutant(close_relaxed close sync/mailbox.hpp "fetch_or(closed, ${to_relaxed_release})")
 mutant(refused_relaxed close sync/mailbox.hpp
        "static_cast<void>(word_.load(${to_relaxed_acquire}))")

@@ -85,6 +85,8 @@ include(${CMAKE_CURRENT_LIST_DIR}/mutants.cmake)
 rewrite(sync/mailbox.hpp "pause_cpu()" "model::pause()")
 rewrite(sync/mailbox.hpp "looks = 4" "looks = 1") # the others would only take time
 rewrite(sync/mailbox.hpp "pauses = 16" "pauses = 1") # as well
+rewrite(sync/turn_lease.hpp "least = 64" "least = 2") # else there would be no lease
+rewrite(sync/turn_lease.hpp "most = 1 << 16" "most = 2")
 # A bit-field is a variable that others may not touch, as any other.
 rewrite(
   base/message.hpp "std::uint64_t is_counted : 1 = 0"

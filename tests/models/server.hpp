@@ -65,7 +65,7 @@ class Server {
   Mailbox::Push post(Note& note, bool is_counted) {
     note.content = note.number;
     const Mailbox::Push result = mailbox.push(note, is_counted);
-    if (result == Mailbox::Push::wake) parker.unpark();
+    if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker.unpark();
     return result;
   }
 
@@ -108,7 +108,9 @@ class Server {
     const auto take_part = [&] {
       if (!done.is_set() && mailbox.try_run()) serve_as_caller();
     };
-    if (mailbox.push(note, false) == Mailbox::Push::wake) take_part();
+    const Mailbox::Push pushed = mailbox.push(note, false);
+    if (pushed != Mailbox::Push::queued) take_part();
+    if (pushed == Mailbox::Push::leased) parker.unpark();
     for (unsigned looks = rl::rand(3); looks > 0; --looks) take_part();
     while (!done.sleep(Deadline::never())) {
     }
@@ -130,7 +132,11 @@ class Server {
     if (Message* const message = mailbox.pop()) return message;
     if (mailbox.has_news() || !mailbox.rest()) return nullptr;
     do {
-      parker.park(Deadline::never());
+      if (mailbox.is_held_up()) {
+        pause();  // as a short sleep
+      } else {
+        parker.park(Deadline::never());
+      }
       push_due();
     } while (!mailbox.try_run());
     return nullptr;

@@ -453,6 +453,98 @@ TEST_CASE("a runner can be asked for although nothing is queued", "[sync][mailbo
   CHECK(mailbox.push(notes[0], counted) == Push::wake);
 }
 
+namespace {
+
+/// Runs short turns until one begins by a lease, which then is ready. Returns how many.
+int turn_until_leased(Mailbox& mailbox) {
+  int turns = 0;
+  while (!mailbox.is_leased()) {
+    mailbox.rest(mailbox.try_run_idle().value());
+    ++turns;
+  }
+  return turns;
+}
+
+}  // namespace
+
+TEST_CASE("after short turns in a row a lease holds the right to run", "[sync][mailbox]") {
+  Mailbox mailbox{16, GENERATE(false, true)};
+  drain_and_rest(mailbox);
+
+  turn_until_leased(mailbox);
+
+  CHECK(mailbox.is_idle());
+  const auto turn = mailbox.try_run_idle();
+  REQUIRE(turn.has_value());
+  CHECK_FALSE(mailbox.is_idle());
+  CHECK_FALSE(mailbox.try_run_idle());
+  CHECK_FALSE(mailbox.try_run());
+  CHECK(mailbox.rest(*turn));
+  CHECK(mailbox.try_run_idle());
+}
+
+TEST_CASE("a message ends a lease that is ready", "[sync][mailbox]") {
+  const bool is_counted = GENERATE(false, true);
+  Mailbox mailbox{16, GENERATE(false, true)};
+  Notes notes{3};
+  drain_and_rest(mailbox);
+  const int turns = turn_until_leased(mailbox);
+
+  CHECK(mailbox.push(notes[0], is_counted) == Push::leased);
+  CHECK(mailbox.is_held_up());
+  CHECK_FALSE(mailbox.try_run_idle());
+  CHECK(mailbox.try_run());
+
+  CHECK_FALSE(mailbox.is_held_up());
+  CHECK(mailbox.push(notes[1], is_counted) == Push::queued);
+  CHECK(pop_all(mailbox) == Numbers{0, 1});
+  CHECK(mailbox.rest());
+  CHECK(mailbox.push(notes[2], is_counted) == Push::wake);
+  REQUIRE(mailbox.try_run());
+  drain_and_rest(mailbox);
+  CHECK(turn_until_leased(mailbox) > turns);
+}
+
+TEST_CASE("a message ends a lease that is taken, after the turn", "[sync][mailbox]") {
+  Mailbox mailbox{16, GENERATE(false, true)};
+  Notes notes{2};
+  drain_and_rest(mailbox);
+  turn_until_leased(mailbox);
+  const auto turn = mailbox.try_run_idle();
+
+  CHECK(mailbox.push(notes[0], counted) == Push::leased);
+  CHECK_FALSE(mailbox.try_run());
+  SECTION("seen by who has it") {
+    CHECK_FALSE(mailbox.rest(*turn));
+    CHECK_FALSE(mailbox.is_held_up());
+  }
+  SECTION("handed over") {
+    CHECK(mailbox.hand_over(false));
+    CHECK_FALSE(mailbox.is_held_up());
+    CHECK(mailbox.try_run());
+  }
+
+  CHECK(pop_all(mailbox) == Numbers{0});
+  CHECK(mailbox.rest());
+  CHECK(mailbox.push(notes[1], counted) == Push::wake);
+}
+
+TEST_CASE("a turn by a lease that nobody wants back may leave a message to who asks again",
+          "[sync][mailbox]") {
+  Mailbox mailbox{16, false};
+  Notes notes{1};
+  drain_and_rest(mailbox);
+  turn_until_leased(mailbox);
+  const auto turn = mailbox.try_run_idle();
+  REQUIRE(mailbox.push(notes[0], counted) == Push::leased);
+
+  CHECK(mailbox.rest(*turn));
+
+  CHECK(mailbox.is_held_up());
+  CHECK(mailbox.try_run());
+  CHECK(pop_all(mailbox) == Numbers{0});
+}
+
 TEST_CASE("messages that were taken with a batch are handed over too", "[sync][mailbox]") {
   const bool is_lossy = GENERATE(false, true);
   Mailbox mailbox{16, is_lossy};
@@ -771,6 +863,7 @@ struct Post {
     for (;;) {
       switch (mailbox.push(note, is_counted)) {
         case Push::wake:
+        case Push::leased:
           bell.ring();
           return true;
         case Push::queued:

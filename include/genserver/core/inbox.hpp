@@ -98,7 +98,7 @@ inline void Inbox::trace_sent(Message& message) noexcept {
 
 inline bool Inbox::post(Message& message) noexcept {
   const Mailbox::Push result = push(message);
-  if (result == Mailbox::Push::wake) parker_.unpark();
+  if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker_.unpark();
   return result != Mailbox::Push::closed;
 }
 
@@ -106,7 +106,8 @@ inline Admission Inbox::try_post(Message& message) noexcept {
   mark(message);
   switch (mailbox().push(message, !is_self())) {
     case Mailbox::Push::queued: return Admission::accepted;
-    case Mailbox::Push::wake: parker_.unpark(); return Admission::accepted;
+    case Mailbox::Push::wake:
+    case Mailbox::Push::leased: parker_.unpark(); return Admission::accepted;
     case Mailbox::Push::closed: return Admission::gone;
     case Mailbox::Push::full: break;
   }

@@ -15,6 +15,7 @@
 #include <genserver/core/watchdog.hpp>
 #include <genserver/sync/shared_thread.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -131,7 +132,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   /// Ends the caller's `edge` when the handler has returned.
   ///
   /// Throws: ServerGone, if the server ends in it.
-  /// Cost:   two locked instructions.
+  /// Cost:   two locked instructions, or one, after many calls in a row that found it idle.
   template <class R, class Function>
   bool try_run_here(const CallSite& site, const WaitToken& edge, Outcome<R>& outcome,
                     Function&& function);
@@ -594,8 +595,14 @@ inline void ServerCore::wait_for_news() {
   if (keeps && spin_idle([&] { return mailbox().has_news(); })) return;
   if (!mailbox().rest()) return;
   if (!keeps) spin_idle([&] { return parker().is_notified(); });
+  std::chrono::nanoseconds pause = std::chrono::microseconds{20};
   do {  // ends by a push that finds it idle, by hand_over(), or by a timer
-    parker().park(timers().next_due());
+    Deadline end = timers().next_due();
+    if (mailbox().is_held_up()) {  // who has the lease may give it back without a word
+      end = end.or_earlier(Deadline::after(pause));
+      pause = std::min<std::chrono::nanoseconds>(pause * 2, std::chrono::milliseconds{1});
+    }
+    parker().park(end);
     timers().push_due(mailbox());
   } while (!mailbox().try_run());
   record().set_runner(ThreadRecord::current());

@@ -7,6 +7,7 @@
 #include <genserver/base/message.hpp>
 #include <genserver/sync/platform/cpu.hpp>
 #include <genserver/sync/platform/wait.hpp>
+#include <genserver/sync/turn_lease.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -30,6 +31,8 @@ namespace genserver::inline v0 {
 ///     ▲    (no message, nobody runs)                              │ pop()...
 ///     └───────────────────────────── rest() ──────────────────────┘
 ///
+/// Between turns that find nothing queued it may stay `running`, and a TurnLease holds the right.
+///
 /// A mailbox starts as running, for the thread that makes the State. It calls nothing: push()
 /// tells when the runner has to be woken, and the caller does it.
 ///
@@ -40,6 +43,7 @@ class Mailbox {
   enum class Push {
     queued,  ///< Accepted.
     wake,    ///< Accepted, and nobody runs: the runner has to be woken.
+    leased,  ///< Accepted; the runner has to be woken, and try_run() until there is no lease.
     full,    ///< Refused: all places are taken.
     closed   ///< Refused for good.
   };
@@ -79,19 +83,29 @@ class Mailbox {
   [[nodiscard]] bool is_closed() const noexcept;
   /// Returns whether the next push() will have to wake the runner, as far as one can know.
   [[nodiscard]] bool is_idle() const noexcept {
-    return is_idle(word_.load(std::memory_order_relaxed));  // only a guess
+    const Word word = word_.load(std::memory_order_relaxed);  // only a guess
+    return is_idle(word) || (newest(word) == nullptr && lease_.is_ready());
   }
 
   /// A turn that began when nothing was queued; see rest().
   class Turn {
     friend class Mailbox;
-    explicit Turn(std::uint64_t word) noexcept : word_{word} {}
+    explicit Turn(std::uint64_t word, bool is_leased) noexcept
+        : word_{word}, is_leased_{is_leased} {}
     std::uint64_t word_;
+    bool is_leased_;
   };
   /// Begins to run if nobody runs and nothing at all is queued.
   std::optional<Turn> try_run_idle() noexcept;
-  /// Begins to run if nobody runs and something is to be done.
+  /// Begins to run if nobody runs and something is to be done. Ends a lease then, or asks who has
+  /// it to do so.
   bool try_run() noexcept;
+  /// Returns whether a lease holds the right to run, be it taken or ready.
+  [[nodiscard]] bool is_leased() const noexcept { return lease_.is_there(); }
+  /// Returns whether something is to be done, and a lease keeps others from it: try_run() again.
+  [[nodiscard]] bool is_held_up() const noexcept {
+    return has_work(word_.load(std::memory_order_relaxed)) && lease_.is_there();  // only a guess
+  }
   /// Returns the next message, or null if none is queued.
   Message* pop() noexcept;
   /// Returns whether something was pushed since pop() found nothing; for spinning, so it may miss
@@ -99,9 +113,10 @@ class Mailbox {
   [[nodiscard]] bool has_news() const noexcept;
   /// Stops running, if nothing is queued. Returns false, and goes on running, if something is.
   bool rest() noexcept;
-  /// As rest(), for a turn in which nothing was popped. Returns false also if a sender waits.
+  /// As rest(), for a turn in which nothing was popped. Returns false also if a sender waits. After
+  /// many such turns it begins a lease.
   ///
-  /// Cost: one locked instruction, and nothing else.
+  /// Cost: one locked instruction and nothing else; with a lease, a store.
   bool rest(Turn turn) noexcept;
   /// Stops running and leaves what is queued to another runner. Returns whether that one has to
   /// be woken, because something is queued, or because `needs_runner` says so.
@@ -138,8 +153,14 @@ class Mailbox {
     return static_cast<std::uint16_t>((word & low_bits) / one_place - popped);
   }
 
-  static bool is_idle(Word word) noexcept {
-    return (word & (running | kept)) == 0 && newest(word) == nullptr;
+  static bool has_work(Word word) noexcept {
+    return (word & kept) != 0 || newest(word) != nullptr;
+  }
+  static bool is_idle(Word word) noexcept { return (word & running) == 0 && !has_work(word); }
+  bool begin_lease(Word word) noexcept;
+  void end_lease() noexcept {
+    if (lease_.is_there()) lease_.end();
+    lease_.put_off();
   }
   bool has_room(Word word) noexcept;
   std::uint32_t give_back() noexcept;
@@ -164,8 +185,11 @@ class Mailbox {
   //   P6  push(): release ──▶ push(), size(): acquire      a look at popped_ afterwards is not
   //       older than that of a sender whose place the word counts
   // No wake-up is lost: "nothing queued -> idle" in rest() and "idle -> scheduled" in push() are
-  // changes of the same word, and the later of the two sees the other.
+  // changes of the same word, and the later of the two sees the other. So are "nothing queued ->
+  // leased" in begin_lease() and the change of push(), which then looks whether there is a lease:
+  //   P7  begin_lease(): release ──▶ push(): acquire      lease_, at least as it was then
   alignas(64) std::atomic<Word> word_{running};
+  TurnLease lease_{};
 
   // What popped_ was when a sender last looked; older than popped_ or equal, so that it errs on
   // the side of "full", and then the sender looks again. Relaxed: a number that publishes nothing.
@@ -213,9 +237,10 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     const bool has_to_wake = is_idle(word);
     const Word low = word & low_bits;
     const Word changed = (is_counted ? with_place(low) : low) | encode(&message);
-    if (word_.compare_exchange_weak(word, changed, std::memory_order_release,  // P1
+    if (word_.compare_exchange_weak(word, changed, std::memory_order_acq_rel,  // P1, P7
                                     std::memory_order_relaxed)) {
-      return has_to_wake ? Push::wake : Push::queued;
+      if (has_to_wake) return Push::wake;
+      return lease_.is_there() ? Push::leased : Push::queued;
     }
   }
 }
@@ -274,28 +299,53 @@ inline bool Mailbox::is_closed() const noexcept {
 
 inline std::optional<Mailbox::Turn> Mailbox::try_run_idle() noexcept {
   Word word = word_.load(std::memory_order_relaxed);
-  if ((word & (running | kept | closed)) != 0 || newest(word) != nullptr) return std::nullopt;
+  if ((word & closed) != 0 || has_work(word)) return std::nullopt;
+  if ((word & running) != 0) {  // what came since the look at the word has an order with nothing
+    return lease_.take() ? std::optional{Turn{word, true}} : std::nullopt;
+  }
   if (!word_.compare_exchange_strong(word, word | running, std::memory_order_acquire,  // P2
                                      std::memory_order_relaxed)) {
     return std::nullopt;
   }
-  return Turn{word};
+  return Turn{word, false};
 }
 
 inline bool Mailbox::rest(Turn turn) noexcept {
+  if (turn.is_leased_) {
+    if (lease_.is_revoked()) {
+      end_lease();
+      return false;
+    }
+    lease_.put_back();
+    return true;
+  }
   Word word = turn.word_ | running;  // as it was when the turn began: nothing came since
   if ((word & awaited) != 0) return false;
+  if (lease_.is_due()) [[unlikely]] return begin_lease(word);
   return word_.compare_exchange_strong(word, turn.word_, std::memory_order_release,  // P2
                                        std::memory_order_relaxed);
+}
+
+/// Gives the right to run to a lease, unless the word has changed.
+inline bool Mailbox::begin_lease(Word word) noexcept {
+  lease_.begin();
+  if (!word_.compare_exchange_strong(word, word, std::memory_order_release,  // P7
+                                     std::memory_order_relaxed)) {
+    end_lease();
+    return false;
+  }
+  lease_.put_back();
+  return true;
 }
 
 inline bool Mailbox::try_run() noexcept {
   Word word = word_.load(std::memory_order_relaxed);
   do {
-    if ((word & running) != 0) return false;
-    if ((word & kept) == 0 && newest(word) == nullptr) return false;
+    if (!has_work(word)) return false;
+    if ((word & running) != 0) return lease_.revoke();
   } while (!word_.compare_exchange_weak(word, word | running, std::memory_order_acquire,  // P2
                                         std::memory_order_relaxed));
+  lease_.put_off();
   return true;
 }
 
@@ -377,6 +427,7 @@ inline Message* Mailbox::evict_oldest() noexcept {
 }
 
 inline bool Mailbox::rest() noexcept {
+  end_lease();
   std::unique_lock lock{kept_mutex_, std::defer_lock};
   if (is_lossy_) lock.lock();  // so that evict_oldest() cannot put anything there meanwhile
   if (!kept_list_.is_empty()) return false;
@@ -392,6 +443,7 @@ inline bool Mailbox::rest() noexcept {
 }
 
 inline bool Mailbox::hand_over(bool needs_runner) noexcept {
+  end_lease();
   std::unique_lock lock{kept_mutex_, std::defer_lock};
   if (is_lossy_) lock.lock();
   needs_runner = needs_runner || !kept_list_.is_empty();

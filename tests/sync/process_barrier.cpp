@@ -29,7 +29,7 @@ TEST_CASE("of two that write and then read each other's word, one sees the other
     round.store(i, std::memory_order_release);
     for (int wait = 0; wait < i % 256; ++wait) rare.load(std::memory_order_relaxed);  // to meet
     rare.store(i, std::memory_order_relaxed);
-    ProcessBarrier::impose();
+    REQUIRE(ProcessBarrier::impose());
     const bool sees = frequent.load(std::memory_order_relaxed) == i;
     int seen = 0;
     while ((seen = seen_by_frequent.load(std::memory_order_acquire)) != i && seen != -i) {

@@ -122,6 +122,26 @@ TEST_CASE("a thread that lets itself go while another joins it ends once",
   CHECK_FALSE(shared.thread.is_joinable());
 }
 
+#if defined(__linux__)
+TEST_CASE("a thread that is cancelled while it joins another ends afterwards",
+          "[sync][shared_thread]") {
+  Gate go_on;
+  std::atomic<bool> has_joined{false};
+  SharedThread thread;
+  thread.start([](void* gate) { static_cast<Gate*>(gate)->wait(); }, &go_on, 0);
+  std::thread joining{[&] {
+    thread.join();
+    has_joined = true;
+  }};
+
+  ::pthread_cancel(joining.native_handle());
+  go_on.open();
+  joining.join();
+
+  CHECK(has_joined);
+}
+#endif
+
 TEST_CASE("a small stack is made as large as the system demands", "[sync][shared_thread]") {
   bool has_run = false;
   SharedThread thread;

@@ -5,6 +5,7 @@
 #include <genserver/base/message.hpp>
 #include <genserver/base/trace_event.hpp>
 #include <genserver/core/callee.hpp>
+#include <genserver/sync/platform/thread.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -136,6 +137,7 @@ inline void Tracer::emit(TraceEvent::Kind kind, const Callee& server, Message& m
 inline void Tracer::emit(TraceEvent event, const Callee& server) noexcept {
   // What a sink does is not traced, and the server it sends to does not tell: it would never end.
   if (event.message == 0 || is_in_sink()) return;
+  const CancelGuard guard;
   is_in_sink() = true;
   try {
     event.time = std::chrono::steady_clock::now();

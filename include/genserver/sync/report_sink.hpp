@@ -4,6 +4,7 @@
 
 #include <genserver/base/report.hpp>
 #include <genserver/sync/platform/standard_error.hpp>
+#include <genserver/sync/platform/thread.hpp>
 
 #include <functional>
 #include <memory>
@@ -51,6 +52,7 @@ inline void set_report_sink(ReportSink sink) {
 }
 
 inline void deliver(const Report& report) noexcept {
+  const CancelGuard guard;
   try {
     std::shared_ptr<const ReportSink> sink;
     {

@@ -35,11 +35,15 @@ class SharedThread {
     if (!is_being_joined_ && thread_.is_joinable()) {
       is_being_joined_ = true;
       lock.unlock();  // the thread may want to let itself go, and learn that it cannot
-      thread_.join();
+      {
+        const CancelGuard guard;
+        thread_.join();
+      }
       lock.lock();
       is_being_joined_ = false;
       joined_.notify_all();
     }
+    const CancelGuard guard;
     joined_.wait(lock, [this] { return !is_being_joined_; });
   }
 

@@ -28,10 +28,11 @@ class ProcessBarrier {
     return is_registered;
   }
 
-  /// Every thread of the process passes a full barrier before this returns.
+  /// Every thread of the process passes a full barrier before this returns. Returns false if the
+  /// system refuses it, though is_there() said that it would not.
   ///
   /// Cost: some microseconds; an interrupt on each processor that runs one of the threads.
-  static void impose() noexcept { call(expedited); }
+  [[nodiscard]] static bool impose() noexcept { return call(expedited) == 0; }
 
  private:
   static constexpr int expedited = 1 << 3;           // MEMBARRIER_CMD_PRIVATE_EXPEDITED

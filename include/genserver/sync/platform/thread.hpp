@@ -25,6 +25,26 @@
 
 namespace genserver::inline v0 {
 
+/// Keeps pthread_cancel from ending the calling thread in code that cannot be unwound; it comes
+/// afterwards.
+class CancelGuard {
+ public:
+#if defined(PTHREAD_CANCEL_DISABLE)
+  CancelGuard() noexcept { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~CancelGuard() { pthread_setcancelstate(before_, nullptr); }
+#else
+  CancelGuard() noexcept {}
+  ~CancelGuard() {}
+#endif
+  CancelGuard(const CancelGuard&) = delete;
+  CancelGuard& operator=(const CancelGuard&) = delete;
+
+#if defined(PTHREAD_CANCEL_DISABLE)
+ private:
+  int before_ = 0;
+#endif
+};
+
 /// A running thread, which its owner joins or lets go; destroying it does neither.
 class Thread {
  public:

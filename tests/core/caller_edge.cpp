@@ -362,6 +362,66 @@ TEST_CASE("with on_deadlock report the circle is reported and waits", "[core][ca
   CHECK(log.count(Report::Kind::deadlock) == 1);
 }
 
+TEST_CASE("a circle that closes again at another place is reported again", "[core][caller_edge]") {
+  const ReportLog log;
+  Ints a{{.name = "a", .on_deadlock = OnDeadlock::report}, 0};
+  Ints b{{.name = "b", .on_deadlock = OnDeadlock::report}, 0};
+  Gate is_called;
+  a.cast([&] {
+    b.call([&] {
+      for (int again = 0; again < 3; ++again) {
+        CHECK_THROWS_AS(a.call_for(1ms, [] {}), CallTimeout);
+      }
+      CHECK_THROWS_AS(a.call_for(1ms, [] {}), CallTimeout);
+    });
+    is_called.open();
+  });
+  is_called.wait();
+
+  CHECK(log.count(Report::Kind::deadlock) == 2);  // not again for the loop: a's wait is the same
+}
+
+TEST_CASE("who is about to leave by an exit signal is not taken for one who waits",
+          "[core][caller_edge]") {
+  using Wait = void (*)(Ints&);
+  constexpr Wait waits[] = {
+      [](Ints& b) { b.call([] {}); }, [](Ints& b) { b.call_for(1min, [] {}); },
+      [](Ints& b) { b.call<int>([](int&, Reply<int>) {}); }, [](Ints& b) { b.cast([] {}); }};
+  const std::size_t kind = GENERATE(0U, 1U, 2U, 3U);
+  const bool is_killed = GENERATE(false, true);
+  CAPTURE(kind, is_killed);
+  const ReportLog log;
+  Ints leaving{{.name = "leaving"}, 0};
+  Ints b{{.name = "b", .mailbox_capacity = 1}, 0};
+  Gate is_in;
+  Gate go_on;
+  bool is_gone = false;
+  b.cast([&] {
+    is_in.open();
+    go_on.wait();
+    leaving.ref().exit(is_killed ? ExitReason::killed() : ExitReason::shutdown());
+    try {
+      leaving.call([] {});
+    } catch (const ServerGone&) {
+      is_gone = true;
+    }
+  });
+  is_in.wait();
+  b.cast([] {});  // there is no room any more
+  leaving.cast([&] { waits[kind](b); });
+  REQUIRE(eventually([&] {
+    const Snapshot all = snapshot();
+    return all.servers[all.find(leaving.pid()).value()].waits_for.has_value();
+  }));
+
+  go_on.open();
+  leaving.ref().wait();
+  b.stop();
+
+  CHECK(is_gone);
+  CHECK(log.count(Report::Kind::deadlock) == 0);
+}
+
 TEST_CASE("with on_deadlock ignore nothing is reported", "[core][caller_edge]") {
   const ReportLog log;
   Ints a{{.name = "a"}, 0};

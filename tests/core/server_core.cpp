@@ -76,6 +76,16 @@ TEST_CASE("terminate runs once, with the reason, before the destructor of State"
   CHECK(server.exit_reason() == ExitReason::shutdown("upgrade"));
 }
 
+TEST_CASE("a message that owns its server may end it before its sender goes on",
+          "[core][server_core]") {
+  for (int round = 0; round < 200; ++round) {
+    auto server = start<GenServer<int>>(Options{.name = "owned"}, 0);
+    GenServer<int>& sent_to = *server;
+    sent_to.cast_after(std::chrono::microseconds{50}, [] {});  // wakes it as well
+    sent_to.cast([owner = std::move(server)]() mutable { owner.reset(); });
+  }
+}
+
 TEST_CASE("an end takes its steps in the promised order", "[core][server_core]") {
   struct Step final : genserver::ExitWatcher {
     Step(std::vector<std::string>& list, std::string text) : log{list}, what{std::move(text)} {}

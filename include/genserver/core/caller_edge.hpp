@@ -92,8 +92,9 @@ inline void CallerEdge::check_caller() {
   throw Deadlock{message, std::move(report.cycle)};
 }
 
-/// Returns whether the edge closes a circle, and nobody in that is about to be refused: what is not
-/// sent yet to a server that takes no more never waits, though its edge may be there for a moment.
+/// Returns whether the edge closes a circle, and nobody in that is about to leave it: by being
+/// refused, since what is not sent yet to a server that takes no more never waits, though its edge
+/// may be there for a moment; or by an exit signal, which ends nearly every wait.
 inline bool CallerEdge::is_lasting() {
   const auto is_sending = [](WaitKind kind) {
     return kind == WaitKind::call || kind == WaitKind::room;
@@ -106,8 +107,12 @@ inline bool CallerEdge::is_lasting() {
     const auto sends_here = [&](const Waiting::Member& member) {
       return is_sending(member.edge.kind) && member.edge.target_pid == caller_->pid();
     };
+    const auto leaves = [&](const Waiting::Member& member) {
+      return member.record != &caller_->record() && member.record->is_exiting();
+    };
     const bool is_called = std::any_of(cycle->begin(), cycle->end(), sends_here);
-    if (!caller_->is_closed() || !is_called) return true;
+    const bool is_left = std::any_of(cycle->begin(), cycle->end(), leaves);
+    if (!is_left && (!caller_->is_closed() || !is_called)) return true;
     OneShot moment;
     moment.sleep(Deadline::after(std::chrono::milliseconds{1}));
   }

@@ -51,7 +51,8 @@ class Inbox : public Callee {
   /// Arms a timer. On a server that has ended, the timer has ended too.
   void arm(const std::shared_ptr<TimerMessage>& timer, Deadline due) {
     if (Tracer::is_sink_running()) Tracer::hide(*timer);
-    if (timers_.arm(timer, due.when())) parker_.unpark();
+    Parker& parker = this->parker();  // what the timer runs may end the server meanwhile
+    if (timers_.arm(timer, due.when())) parker.unpark();
   }
 
   [[nodiscard]] TimerQueue& timers() noexcept { return timers_; }
@@ -59,7 +60,9 @@ class Inbox : public Callee {
  protected:
   ~Inbox() = default;
 
-  [[nodiscard]] Parker& parker() noexcept { return parker_; }
+  /// Where the server's thread sleeps. It outlives the server: who has sent a message may have to
+  /// wake that thread when the message has been handled already, and has ended the server.
+  [[nodiscard]] Parker& parker() noexcept { return record().parker(); }
   /// As post(), for who wakes the runner himself.
   Mailbox::Push push(Message& message) noexcept {
     mark(message);
@@ -74,7 +77,6 @@ class Inbox : public Callee {
   Admission wait_for_room(Deadline deadline, const CallSite& site);
   void report_sometimes(const CallSite& site);
 
-  Parker parker_{};  // where the server's thread sleeps
   TimerQueue timers_{};
 
   // Relaxed: numbers and a time that publish nothing.
@@ -97,17 +99,19 @@ inline void Inbox::trace_sent(Message& message) noexcept {
 }
 
 inline bool Inbox::post(Message& message) noexcept {
+  Parker& parker = this->parker();
   const Mailbox::Push result = push(message);
-  if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker_.unpark();
+  if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker.unpark();
   return result != Mailbox::Push::closed;
 }
 
 inline Admission Inbox::try_post(Message& message) noexcept {
   mark(message);
+  Parker& parker = this->parker();
   switch (mailbox().push(message, !is_self())) {
     case Mailbox::Push::queued: return Admission::accepted;
     case Mailbox::Push::wake:
-    case Mailbox::Push::leased: parker_.unpark(); return Admission::accepted;
+    case Mailbox::Push::leased: parker.unpark(); return Admission::accepted;
     case Mailbox::Push::closed: return Admission::gone;
     case Mailbox::Push::full: break;
   }
@@ -140,10 +144,10 @@ inline Admission Inbox::wait_for_room(Deadline deadline, const CallSite& site) {
   while (mailbox().is_full() && !is_closed()) {
     // A sink may be called where an edge is published already, which a second one would overwrite.
     if (deadline.has_passed() || Tracer::is_sink_running()) return Admission::late;
+    check_exit();
     // A new edge each time: the room that somebody else took may have been the last.
     CallerEdge edge{*this, WaitKind::room, site};
     edge.check();
-    check_exit();
     edge.set_since(watched.since());
     watched.tell_if_long();
     mailbox().wait_for_room(deadline, look);

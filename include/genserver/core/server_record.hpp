@@ -9,6 +9,7 @@
 #include <genserver/core/server_meter.hpp>
 #include <genserver/sync/backtrace.hpp>
 #include <genserver/sync/mailbox.hpp>
+#include <genserver/sync/parker.hpp>
 #include <genserver/sync/platform/cpu.hpp>
 
 #include <atomic>
@@ -83,6 +84,19 @@ struct LongWait {
   std::chrono::nanoseconds next_report{};  // guarded by the record's mutex
 };
 
+/// The last wait of a server that was reported as part of a circle.
+struct ReportedWait {
+  std::uint64_t word = 0;
+  Pid waiter{};
+  Pid target{};
+  CallSite site{};
+
+  /// Returns whether the same server waits for the same one at the same place.
+  [[nodiscard]] bool is_at_place_of(const ReportedWait& other) const noexcept {
+    return waiter == other.waiter && target == other.target && site == other.site;
+  }
+};
+
 /// One server as the wait graph, the watchdog and snapshots see it.
 ///
 /// Records are type-stable: the directory reuses them, but never frees them, so that a pointer to
@@ -111,14 +125,17 @@ class ServerRecord {
   }
 
   [[nodiscard]] ServerMeter& meter() noexcept { return meter_; }
+  /// Where the server's thread sleeps when it has nothing to do.
+  [[nodiscard]] Parker& parker() noexcept { return parker_; }
 
-  // Relaxed, the next three: flags that publish nothing.
+  // Relaxed, but for orders: flags that publish nothing.
   [[nodiscard]] Life life() const noexcept { return life_.load(std::memory_order_relaxed); }
   void set_life(Life life) noexcept { life_.store(life, std::memory_order_relaxed); }
   [[nodiscard]] bool is_suspended() const noexcept { return (orders() & suspended) != 0; }
   void set_suspended(bool is_so) noexcept { set_order(suspended, is_so); }
   /// An exit signal has come: no further message is to be handled.
   void set_exiting() noexcept { set_order(exiting, true); }
+  [[nodiscard]] bool is_exiting() const noexcept { return (orders() & exiting) != 0; }
   /// Returns whether there is anything to be heeded before the next message.
   [[nodiscard]] bool has_orders() const noexcept { return orders() != 0; }
   void clear_orders() noexcept { orders_.store(0, std::memory_order_relaxed); }
@@ -196,9 +213,9 @@ class ServerRecord {
   }
   void set_order(std::uint32_t order, bool is_so) noexcept {
     if (is_so) {
-      orders_.fetch_or(order, std::memory_order_relaxed);
+      orders_.fetch_or(order, std::memory_order_acq_rel);  // P2
     } else {
-      orders_.fetch_and(~order, std::memory_order_relaxed);
+      orders_.fetch_and(~order, std::memory_order_acq_rel);  // P2
     }
   }
 
@@ -206,6 +223,8 @@ class ServerRecord {
   const std::uint32_t index_;
   std::atomic<bool> is_traced_{false};
   std::atomic<Life> life_{Life::starting};
+  //   P2  set_order(): release ──▶ set_order(): acquire      who suspends sees what was counted before
+  //       the suspension was taken back. Questions are relaxed: answers publish nothing.
   std::atomic<std::uint32_t> orders_{0};  // bits: suspended, exiting
   std::atomic<int> cpu_{no_cpu};          // relaxed: a guess that publishes nothing
 
@@ -218,13 +237,14 @@ class ServerRecord {
 
   // Used by the wait graph, which explains them.
   std::atomic<std::uint64_t> wait_{0};
-  std::uint64_t reported_wait_ = 0;
+  ReportedWait reported_wait_{};
   std::atomic<WaitKind> wait_kind_{WaitKind::call};
   SharedCallSite wait_site_{};
   std::atomic<std::chrono::steady_clock::rep> wait_since_{0};  // 0: since just now
   std::atomic<bool> is_over_{false};
 
   ServerMeter meter_{};
+  Parker parker_{};
 
   mutable std::mutex mutex_{};
   const ServerIdentity* identity_ = nullptr;  // guarded by mutex_; null: no server

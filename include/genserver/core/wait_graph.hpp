@@ -45,6 +45,7 @@ class Waiting {
   struct Member {
     WaitEdge edge{};
     ServerRecord* record = nullptr;
+    std::uint64_t word = 0;  // see below
   };
 
   Waiting() noexcept = default;
@@ -72,8 +73,9 @@ class Waiting {
   /// Cost: one load per edge followed; a mutex only if there is a circle.
   std::optional<std::vector<Member>> find_cycle(bool withdraws);
 
-  /// Returns whether nobody has asked this before for the circle that find_cycle() has found here:
-  /// of several members that close it at the same time, and do not withdraw, one reports it.
+  /// Returns whether a circle is to be reported that find_cycle() has found and not withdrawn: it is
+  /// not if it was before, by another member that closed it at the same time, or by this one in an
+  /// earlier attempt at the same. So it is if all its waits are new, or one of them is elsewhere.
   [[nodiscard]] static bool is_first_to_report(const std::vector<Member>& cycle);
 
   /// Returns the edge by which the server of `record` waits now, if it does; for reports.
@@ -147,12 +149,16 @@ inline std::optional<std::vector<Waiting::Member>> Waiting::find_cycle(bool with
 
 inline bool Waiting::is_first_to_report(const std::vector<Member>& cycle) {
   const std::scoped_lock lock{detail::confirmation_mutex()};
-  bool is_first = true;
+  bool is_known = false;
+  bool is_elsewhere = false;
   for (const Member& member : cycle) {
-    const std::uint64_t word = member.record->wait_.load(std::memory_order_seq_cst);  // as the walk
-    if (std::exchange(member.record->reported_wait_, word) == word) is_first = false;
+    const ReportedWait wait{member.word, member.edge.waiter_pid, member.edge.target_pid,
+                            member.edge.site};
+    const ReportedWait last = std::exchange(member.record->reported_wait_, wait);
+    is_known = is_known || last.word == wait.word;
+    is_elsewhere = is_elsewhere || !last.is_at_place_of(wait);
   }
-  return is_first;
+  return !is_known || is_elsewhere;
 }
 
 /// Follows the edges from the target on; no lock, and Brent's tortoise to end in foreign circles.
@@ -199,7 +205,7 @@ inline std::vector<Waiting::Member> Waiting::members(
   ServerRecord* waiter = token_.waiter;
   for (const std::uint64_t word : words) {
     ServerRecord& target = detail::target_of(word);
-    Member member{edge_of(*waiter, target), waiter};
+    Member member{edge_of(*waiter, target), waiter, word};
     bool goes_on = member.edge.kind == WaitKind::stop &&
                    target.is_over_.load(std::memory_order_seq_cst);  // as the walk
     target.with_identity([&](const ServerIdentity& identity) {

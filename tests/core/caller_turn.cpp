@@ -692,6 +692,25 @@ TEST_CASE("callers that seldom meet are all answered", "[core][caller_turn]") {
   CHECK(server.call([](int& n) { return n; }) == 3 * count - taken);
 }
 
+TEST_CASE("a handler that calls idle servers all the time leaves by an exit signal",
+          "[core][caller_turn]") {
+  GenServer<int> idle{on_caller("idle"), 0};
+  GenServer<int> busy{{.name = "busy"}, 0};
+  Gate is_in;
+  busy.cast([&] {
+    for (;;) {
+      idle.call([](int& n) { ++n; });
+      is_in.open();
+    }
+  });
+  is_in.wait();
+
+  busy.ref().exit(ExitReason::shutdown());
+  busy.ref().wait();
+
+  CHECK(busy.exit_reason() == ExitReason::shutdown());
+}
+
 TEST_CASE("whoever calls, casts, suspends or stops meanwhile, nothing is lost",
           "[core][caller_turn][.stress]") {
   for (int round = 0; round < 100; ++round) {

@@ -440,6 +440,21 @@ TEST_CASE("a guarded call that is killed and then exits is not tried again", "[c
   CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
 }
 
+TEST_CASE("a server may be killed by what the guard of one of its calls has called",
+          "[core][kill]") {
+  GenServer<int> helper{{.name = "helper", .run_calls = RunCalls::on_caller_when_idle}, 0};
+  GenServer<int> server{{.name = "guarded"}, 0};
+
+  const auto kill_it = [&](const int&) {
+    helper.call([&] { server.kill(); });
+    return true;
+  };
+  server.call_when(kill_it, [] {});  // it goes on, as a handler that kills its own server
+
+  server.ref().wait();
+  CHECK(server.exit_reason() == ExitReason::killed());
+}
+
 TEST_CASE("the destructor of a killed State may wait for other servers", "[core][kill]") {
   struct Waiting {
     Waiting(const ServerRef<int>& its_other, std::shared_ptr<Log> its_log)

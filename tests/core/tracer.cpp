@@ -6,7 +6,9 @@
 
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
+#include <support/gate.hpp>
 #include <support/hold.hpp>
+#include <support/report_log.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -196,6 +198,26 @@ TEST_CASE("the sinks of servers that are gone are forgotten", "[core][tracer]") 
 
   CHECK(kept.use_count() > 5);
   CHECK(kept.use_count() < 50);
+}
+
+TEST_CASE("the sink of a server that is killed goes with it", "[core][tracer]") {
+  const ReportLog log;
+  GenServer<int> server{{.name = "killed"}, 0};
+  const auto kept = std::make_shared<int>(0);
+  trace(server.ref(), [kept](const TraceEvent&) {});
+  Gate is_in;
+  Gate go_on;
+  server.cast([&] {
+    is_in.open();
+    go_on.wait();
+  });
+  is_in.wait();
+  CHECK(kept.use_count() > 1);
+
+  server.kill();
+
+  CHECK(kept.use_count() == 1);
+  go_on.open();
 }
 
 TEST_CASE("whatever is received was sent before, and is handled after", "[core][tracer]") {

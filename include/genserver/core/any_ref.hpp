@@ -82,6 +82,8 @@ class AnyRef {
   /// A server that traps exits gets an ExitSignal instead. The reason `normal` is ignored unless it
   /// does. The reason `killed` is kill(). It does nothing to a server that is ending.
   ///
+  /// Does not wait, but runs the callbacks of the handler's stop token, if it has any.
+  ///
   /// Erlang: exit/2.
   void exit(const ExitReason& reason, CallSite site = CallSite::here()) const;
 
@@ -96,7 +98,8 @@ class AnyRef {
   /// such handlers own what they use, and make objects whose handlers use `this` with start<T>().
   ///
   /// Blocks: for about a millisecond, which no handler can make longer; but the guard of a
-  ///         call_when, a report's sink or the destructor of what was sent can, while it runs.
+  ///         call_when, a callback of the handler's stop token, a report's or trace's sink and the
+  ///         destructor of what was sent can, while they run.
   /// Erlang: exit(Pid, kill).
   void kill(CallSite site = CallSite::here()) const {
     core().check_not_forked(site);

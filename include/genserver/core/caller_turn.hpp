@@ -106,6 +106,7 @@ inline void ServerCore::serve() {
   for (int handled = 0; handled < most && is_serving(); ++handled) {
     retry_guarded();
     if (!is_serving()) break;  // a guarded call may have ended or suspended it
+    if (std::exchange(is_put_off_, false)) continue;  // and somebody resumed it
     Message* message = continuations_.pop_front();
     if (message == nullptr) message = mailbox().pop();
     if (message != nullptr) {
@@ -143,6 +144,7 @@ inline void ServerCore::leave_unwound() noexcept {
 
 /// The handler that a caller runs has ended the server, or it was killed meanwhile.
 inline void ServerCore::leave_ending(const CallSite& site) {
+  check_not_forked(site);  // in the handler: the server's thread is not here to end it
   const std::shared_ptr<ServerCore> held = shared_from_this();
   hand_over();
   await_asleep(end_.done(), WaitKind::call, site, Deadline::never());

@@ -91,8 +91,9 @@ inline bool Custody::take() noexcept {
                                       std::memory_order_relaxed)) {
     return false;  // it is taken, or another one is trying
   }
-  if (ends_ == Ends::by_store) ProcessBarrier::impose();
-  const bool is_in_user = place_.load(std::memory_order_seq_cst) == Place::user;  // P1, P2
+  const bool is_ordered = ends_ == Ends::by_exchange || ProcessBarrier::impose();
+  const bool is_in_user =
+      is_ordered && place_.load(std::memory_order_seq_cst) == Place::user;  // P1, P2
   seen = Claim::claimed;
   // Relaxed, as in end_claimed(); also the store: it takes nothing back but the claim.
   if (is_in_user &&

@@ -115,7 +115,8 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   /// Handles no further message until resume(), or until it is asked to end. The runner's.
   /// `resumes` is what resumes() said before: one that came since counts for more.
   void suspend_here(std::uint32_t resumes) noexcept {
-    if (resumes == this->resumes()) record().set_suspended(true);
+    record().set_suspended(true);  // first: one that comes now takes it back
+    if (resumes != this->resumes()) record().set_suspended(false);
   }
   [[nodiscard]] std::uint32_t resumes() const noexcept {
     return resumes_.load(std::memory_order_relaxed);  // a number that publishes nothing
@@ -262,6 +263,12 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
 
   template <class Cause>
   bool wait(Deadline deadline, const CallSite& site, Waiter waiter, Cause&& cause);
+  /// Returns whether the calling thread is in the midst of running it, perhaps below other servers.
+  [[nodiscard]] bool is_on_this_stack() const noexcept {
+    const Running* running = Running::now();
+    while (running != nullptr && &running->server != this) running = running->outer;
+    return running != nullptr;
+  }
   static void thread_main(void* start);
   void run(Start& start);
   bool make_state(Start& start);
@@ -388,6 +395,7 @@ inline void ServerCore::kill() noexcept {
   constexpr std::chrono::milliseconds moment{1};
   while (!end_.done().sleep(Deadline::after(moment))) {
     if (custody_.take()) return abandon();
+    if (is_on_this_stack()) return;  // as above, when this thread is back there
   }
 }
 
@@ -761,6 +769,7 @@ inline void ServerCore::abandon() noexcept {
     starting_->waiter.end();  // before the answer, as every edge
     starting_->done.set();
   }
+  if (record().is_traced()) Tracer::instance().set(*this, nullptr);
   record().set_over();
   end_.publish(as_exited());
   report_abandoned(stack);

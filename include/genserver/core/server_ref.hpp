@@ -370,6 +370,7 @@ template <class Handler, class Result>
 bool ServerRef<State>::call_here(Handler& handler, Outcome<Result>& outcome,
                                  const CallSite& site) const {
   ServerCore& server = core();
+  check_exit();
   // Nobody looks for a circle: an idle server waits for nobody, and if its handler comes to wait,
   // that one's look finds this edge.
   const CallerEdge edge{server, WaitKind::call, site};

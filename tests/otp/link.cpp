@@ -10,6 +10,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -32,6 +33,14 @@ std::vector<ExitSignal> signals_of(const GenServer<Trapping>& server) {
 void crash(const GenServer<int>& server) {
   server.cast([] { throw std::runtime_error{"crashed"}; });
   server.wait();
+}
+
+/// Returns what tells `peer` of the end of `server`.
+std::weak_ptr<ExitWatcher> link_to(const AnyRef& peer, const AnyRef& server) {
+  const std::scoped_lock lock{LinkWatcher::mutex()};
+  const auto& links = server.shared_core()->links();
+  const auto found = links.find(peer.pid());
+  return found == links.end() ? nullptr : found->second;
 }
 
 }  // namespace
@@ -156,6 +165,57 @@ TEST_CASE("a link to a server that has ended is a signal at once", "[otp][link]"
   CHECK(signals_of(trapping)[0].reason == ExitReason::no_server());
   CHECK(signals_of(trapping)[0].name == "gone");
   CHECK(other.exit_reason() == ExitReason::no_server());
+}
+
+TEST_CASE("each link to a server that has ended is a signal", "[otp][link]") {
+  GenServer<int> gone{{}, 0};
+  gone.stop();
+  GenServer<Trapping> trapping{};
+  trapping.trap_exits(true);
+
+  trapping.link(gone);
+  trapping.link(gone);
+
+  CHECK(signals_of(trapping).size() == 2);
+}
+
+TEST_CASE("a server that has ended cannot be linked", "[otp][link]") {
+  GenServer<int> gone{{}, 0};
+  gone.stop(ExitReason::shutdown());
+  GenServer<int> other{{}, 0};
+
+  CHECK_THROWS_AS(gone.link(other), ServerGone);
+  CHECK(other.call([] { return 1; }) == 1);
+}
+
+TEST_CASE("a server that ends while it is being linked tells its peer", "[otp][link]") {
+  GenServer<int> ending{{.name = "ending"}, 0};
+  GenServer<Trapping> peer{};
+  peer.trap_exits(true);
+  ending.stop(ExitReason::shutdown("upgrade"));  // as if after link() has looked
+
+  LinkWatcher::link(ending.shared_core(), peer.shared_core());
+
+  REQUIRE(signals_of(peer).size() == 1);
+  CHECK(signals_of(peer)[0].name == "ending");
+  CHECK(signals_of(peer)[0].reason == ExitReason::shutdown("upgrade"));
+}
+
+TEST_CASE("a link that is over leaves nothing with either server", "[otp][link]") {
+  const bool by_end = GENERATE(true, false);
+  GenServer<Trapping> server{};
+  GenServer<int> peer{{}, 0};
+  server.trap_exits(true);
+  server.link(peer);
+  const auto there = link_to(server, peer);
+  const auto back = link_to(peer, server);
+  REQUIRE(!there.expired());
+  REQUIRE(!back.expired());
+
+  by_end ? peer.stop() : server.unlink(peer);
+
+  CHECK(there.expired());
+  CHECK(back.expired());
 }
 
 TEST_CASE("an exit signal ends a server before its next message, with terminate",

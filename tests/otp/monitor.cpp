@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace genserver;
@@ -186,6 +187,54 @@ TEST_CASE("an observer that has ended is told nothing, and keeps nothing", "[otp
   }
 
   CHECK(kept.use_count() == 1);
+}
+
+TEST_CASE("a Down that comes while its observer ends keeps nothing", "[otp][monitor]") {
+  struct Ending {
+    void terminate(const ExitReason&) const {
+      gates->first.open();
+      gates->second.wait();
+    }
+    std::shared_ptr<std::pair<Gate, Gate>> gates;
+  };
+  const auto kept = std::make_shared<int>(0);
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  GenServer<int> early{{}, 0};
+  GenServer<int> late{{}, 0};
+  GenServer<Ending> observer{{}, gates};
+  for (const AnyRef& each : {AnyRef{early}, AnyRef{late}}) {
+    observer.monitor(each, [kept](const Down&) {});
+  }
+  {
+    Hold hold{observer};
+    observer.request_stop();
+    early.stop();  // its Down is queued behind the stop
+  }
+  gates->first.wait();
+  late.stop();  // its Down is refused
+  gates->second.open();
+
+  observer.stop();
+
+  CHECK(kept.use_count() == 1);
+}
+
+TEST_CASE("a server that hangs in on_down can be killed", "[otp][monitor]") {
+  const ReportLog log;
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  GenServer<int> observer{{}, 0};
+  GenServer<int> target{{}, 0};
+  observer.monitor(target, [gates](const Down&) {
+    gates->first.open();
+    gates->second.wait();
+  });
+  target.stop();
+  gates->first.wait();
+
+  observer.kill();
+
+  CHECK(observer.exit_reason() == ExitReason::killed());
+  gates->second.open();
 }
 
 TEST_CASE("an exception in on_down ends the server that watches", "[otp][monitor]") {

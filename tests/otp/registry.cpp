@@ -143,6 +143,37 @@ TEST_CASE("a killed server's names are free at once", "[otp][registry]") {
   CHECK_FALSE(registry.whereis("store"));
 }
 
+TEST_CASE("a listener is told of the names of a killed server, and of one that came too late",
+          "[otp][registry]") {
+  using Change = Registry<int>::Change;
+  const ReportLog log;
+  Registry<int> registry;
+  std::vector<Change::Kind> changes;
+  GenServer<int> server{{}, 0};
+  registry.on_change([&](const Change& change) { changes.push_back(change.kind); });
+  registry.register_name("store", server);
+  {
+    Hold hold{server};
+    server.kill();  // in this thread
+  }
+  CHECK_THROWS_AS(registry.register_name("store", server), ServerGone);
+
+  CHECK(changes == std::vector<Change::Kind>{Change::Kind::registered, Change::Kind::unregistered,
+                                             Change::Kind::registered,
+                                             Change::Kind::unregistered});
+}
+
+TEST_CASE("a name that was taken away is kept by nobody", "[otp][registry]") {
+  Registry<int, std::shared_ptr<int>> registry;
+  GenServer<int> server{{}, 0};
+  const auto key = std::make_shared<int>(0);
+  registry.register_name(key, server);
+
+  CHECK(registry.unregister_name(key));
+
+  CHECK(key.use_count() == 1);
+}
+
 TEST_CASE("any key that can be hashed will do", "[otp][registry]") {
   Registry<int, int> registry;
   GenServer<int> server{{}, 0};

@@ -6,6 +6,7 @@
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
 #include <support/report_log.hpp>
+#include <support/thrown.hpp>
 
 #include <array>
 #include <atomic>
@@ -133,6 +134,29 @@ TEST_CASE("Exit on the caller's thread ends the server with its reason", "[core]
 
   CHECK(eventually([&] { return !server.is_alive(); }));
   CHECK(server.exit_reason() == ExitReason::shutdown("done"));
+}
+
+TEST_CASE("a caller that has ended the server is told when it is over", "[core][caller_turn]") {
+  struct Slow {
+    ~Slow() {  // gives who does not wait the time to be told
+      for (int i = 0; i < 1000 && !is_told; ++i) std::this_thread::yield();
+      was_told = is_told.load();
+    }
+    std::atomic<bool>& is_told;
+    bool& was_told;
+  };
+  std::atomic<bool> is_told{false};
+  bool was_told = true;
+  GenServer<Slow> server{on_caller("exits"), is_told, was_told};
+  settle(server);
+
+  const auto gone = thrown<ServerGone>(
+      [&] { server.call([] { throw Exit{ExitReason::shutdown("done")}; }); });
+  is_told = true;
+
+  REQUIRE(gone.has_value());
+  CHECK(gone->reason() == ExitReason::shutdown("done"));
+  CHECK_FALSE(was_told);
 }
 
 TEST_CASE("a caller's thread that is ended in the handler ends the server", "[core][caller_turn]") {

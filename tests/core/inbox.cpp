@@ -6,9 +6,11 @@
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
 #include <support/gate.hpp>
+#include <support/hold.hpp>
 #include <support/report_log.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -141,6 +143,33 @@ TEST_CASE("the end of the server releases who waits for room", "[core][inbox]") 
   CHECK(!was_accepted);
 }
 
+TEST_CASE("a server that hangs in terminate has released who waits for room", "[core][inbox]") {
+  struct Hanging {
+    void terminate(const ExitReason&) const { gate.wait(); }
+    Gate& gate;
+  };
+  Gate gate;
+  GenServer<Hanging> server{{.mailbox_capacity = 1}, gate};
+  GenServer<int> sender{{}, 0};
+  bool was_accepted = true;
+  {
+    Hold hold{server};
+    server.request_stop();
+    server.cast([] {});
+    sender.cast([&] { was_accepted = server.cast([] {}); });
+    CHECK(eventually([&] {
+      const Snapshot all = snapshot();
+      const auto its = all.find(sender.pid());
+      return its && all.servers[*its].waits_for;
+    }));
+  }
+
+  sender.call([] {});  // though the other's end is not over
+  gate.open();
+
+  CHECK(!was_accepted);
+}
+
 TEST_CASE("a server posts to itself beyond the bound, in order", "[core][inbox]") {
   GenServer<Numbers> server{{.name = "self", .mailbox_capacity = 1}};
 
@@ -153,6 +182,22 @@ TEST_CASE("a server posts to itself beyond the bound, in order", "[core][inbox]"
   const Numbers numbers = server.call([](Numbers& all) { return all; });
   REQUIRE(numbers.size() == 100);
   CHECK(std::is_sorted(numbers.begin(), numbers.end()));
+}
+
+TEST_CASE("no refused message is left out of the reports, however the server ends",
+          "[core][inbox]") {
+  const bool is_killed = GENERATE(false, true);
+  const ReportLog log;
+  {
+    GenServer<int> server{{.mailbox_capacity = 1, .on_full = OnFull::fail}, 0};
+    Hold hold{server};
+    for (int sent = 0; sent < 4; ++sent) server.cast([] {});
+    is_killed ? server.kill() : server.request_stop();
+  }
+
+  std::uint64_t refused = 0;
+  for (const Report& each : log.of(Report::Kind::overflow)) refused += each.count;
+  CHECK(refused == 3);
 }
 
 TEST_CASE("overflow is reported with a count, not for every message", "[core][inbox]") {

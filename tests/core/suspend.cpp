@@ -95,6 +95,18 @@ TEST_CASE("a suspended server may be destroyed", "[core][suspend]") {
   CHECK(handled == 1);
 }
 
+TEST_CASE("a server that was suspended when it ended is not taken for a suspended one",
+          "[core][suspend]") {
+  GenServer<int> server{{}, 0};
+  server.cast([&] {
+    server.suspend();
+    throw Exit{};
+  });
+  server.wait();
+
+  CHECK_THROWS_AS(server.suspend(), ServerGone);
+}
+
 TEST_CASE("a stop that races with a suspension ends the server", "[core][suspend]") {
   for (int round = 0; round < 200; ++round) {
     const GenServer<int> server{{}, 0};

@@ -278,6 +278,23 @@ TEST_CASE("a timer of a server that has ended is inactive", "[core][timer]") {
   CHECK(*token == 0);
 }
 
+TEST_CASE("a timer ends with its server also while somebody asks for it", "[core][timer]") {
+  struct Message final : genserver::TimerMessage {
+    explicit Message(const std::shared_ptr<genserver::TimerQueue>& queue)
+        : TimerMessage{queue, 0ms, genserver::CallSite::here()} {}
+    void fire(void*) override {}
+  };
+  const auto queue = std::make_shared<genserver::TimerQueue>();
+  const auto asked_for = std::make_shared<Message>(queue);
+  Timer timer{asked_for};
+  queue->arm(asked_for, std::chrono::steady_clock::now() + 1h);
+
+  queue->close();
+
+  CHECK_FALSE(timer.is_active());
+  CHECK_FALSE(timer.cancel().has_value());
+}
+
 TEST_CASE("a timer outlives its server without harm", "[core][timer]") {
   Timer timer;
   {

@@ -184,6 +184,16 @@ TEST_CASE("a sink may replace itself", "[core][tracer]") {
   CHECK(events == 1);
 }
 
+TEST_CASE("the sink of a server goes with its end", "[core][tracer]") {
+  const auto kept = std::make_shared<int>(0);
+  GenServer<int> server{{}, 0};
+  trace(server, [kept](const TraceEvent&) {});
+
+  server.stop();
+
+  CHECK(kept.use_count() == 1);
+}
+
 TEST_CASE("the sinks of servers that are gone are forgotten", "[core][tracer]") {
   const auto kept = std::make_shared<int>(0);
   const auto start_traced = [&] {

@@ -5,13 +5,17 @@
 
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
+#include <support/gate.hpp>
 #include <support/hold.hpp>
 #include <support/report_log.hpp>
 
 #include <atomic>
+#include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using namespace genserver;
@@ -25,6 +29,11 @@ struct Trapping {
     reasons.push_back(signal.reason.what());
   }
   std::vector<std::string> reasons{};
+};
+
+/// Is thrown with something that counts who still has it.
+struct Carrying {
+  std::shared_ptr<int> kept;
 };
 
 }  // namespace
@@ -48,6 +57,50 @@ TEST_CASE("a trapping server gets signals in order with other messages, also in 
 
   CHECK(server.call([](Trapping& state) { return state.reasons; }) ==
         std::vector<std::string>{"message", "normal", "shutdown: upgrade"});
+}
+
+TEST_CASE("a signal keeps nothing, whether it was handled, refused or came too late",
+          "[core][exit_signal]") {
+  const auto kept = std::make_shared<int>(0);
+  GenServer<Trapping> server{};
+  server.trap_exits(true);
+  const auto signal = [&] {
+    server.exit(ExitReason::exception(std::make_exception_ptr(Carrying{kept})));
+  };
+
+  signal();
+  server.call([] {});
+  CHECK(kept.use_count() == 1);
+  {
+    Hold hold{server};
+    server.request_stop();
+    signal();
+  }
+  server.stop();
+  CHECK(kept.use_count() == 1);
+  signal();
+  CHECK(kept.use_count() == 1);
+}
+
+TEST_CASE("a server that hangs in the handling of a signal can be killed", "[core][exit_signal]") {
+  struct Hanging {
+    void handle_info(const ExitSignal&) const {
+      gates->first.open();
+      gates->second.wait();
+    }
+    std::shared_ptr<std::pair<Gate, Gate>> gates;
+  };
+  const ReportLog log;
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  GenServer<Hanging> server{{}, gates};
+  server.trap_exits(true);
+  server.exit(ExitReason::normal());
+  gates->first.wait();
+
+  server.kill();
+
+  CHECK(server.exit_reason() == ExitReason::killed());
+  gates->second.open();
 }
 
 TEST_CASE("an exception in the handling of a signal ends the server", "[core][exit_signal]") {
@@ -83,13 +136,15 @@ TEST_CASE("the second signal changes nothing", "[core][exit_signal]") {
 }
 
 TEST_CASE("a suspended server ends by a signal", "[core][exit_signal]") {
-  GenServer<int> server{{}, 0};
-  server.suspend();
+  for (int round = 0; round < 20; ++round) {  // in most of them the signal finds it asleep
+    GenServer<int> server{{}, 0};
+    server.suspend();
 
-  server.exit(ExitReason::shutdown());
-  server.wait();
+    server.exit(ExitReason::shutdown());
+    server.wait();
 
-  CHECK(server.exit_reason() == ExitReason::shutdown());
+    CHECK(server.exit_reason() == ExitReason::shutdown());
+  }
 }
 
 TEST_CASE("sleep_for sleeps on any thread", "[core][exit_signal]") {
@@ -130,12 +185,16 @@ TEST_CASE("an owner in a handler with a pending signal waits for what it owns al
           "[core][exit_signal]") {
   GenServer<int> server{{}, 0};
   std::atomic<int> handled{0};
+  const bool stops_first = GENERATE(true, false);
   server.cast([&] {
     server.exit(ExitReason::shutdown());
     int local = 0;
     GenServer<int> owned{{}, 0};
+    owned.cast([] {  // gives who does not wait the time to be first
+      for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+    });
     for (int i = 0; i < 50; ++i) owned.cast([&] { handled = ++local; });
-    owned.stop();
+    if (stops_first) owned.stop();
   });
   server.wait();
 
@@ -144,11 +203,14 @@ TEST_CASE("an owner in a handler with a pending signal waits for what it owns al
 
 TEST_CASE("a signal while State is being made is told to who starts it", "[core][exit_signal]") {
   struct Waiting {
-    Waiting() {
+    explicit Waiting(AnyRef& started) {
+      started = self<Waiting>();
       self<Waiting>().exit(ExitReason::shutdown("early"));
       sleep_for(1h);
     }
   };
+  AnyRef started;
 
-  CHECK_THROWS_AS(GenServer<Waiting>{}, StartFailed);
+  CHECK_THROWS_AS((GenServer<Waiting>{{}, started}), StartFailed);
+  CHECK(started.exit_reason() == ExitReason::shutdown("early"));
 }

@@ -34,6 +34,15 @@ TEST_CASE("a signal ends the wait that runs, and all later ones", "[core][interr
   CHECK_THROWS_AS(interrupts.check(), Exit);
 }
 
+TEST_CASE("what has happened counts for more than a signal", "[core][interrupts]") {
+  Interrupts interrupts;
+  OneShot done;
+  interrupts.raise(ExitReason::shutdown());
+  done.set();
+
+  CHECK(interrupts.sleep(done, Deadline::never()) == Waited::done);
+}
+
 TEST_CASE("the first signal counts, but a kill comes through", "[core][interrupts]") {
   Interrupts interrupts;
 
@@ -55,23 +64,57 @@ TEST_CASE("a server that is ending is not interrupted", "[core][interrupts]") {
   CHECK_NOTHROW(interrupts.check());
 }
 
-TEST_CASE("nothing is thrown on top of an exception that is on its way", "[core][interrupts]") {
+TEST_CASE("an exception that is on its way is not disturbed by a signal", "[core][interrupts]") {
   struct Waiting {
+    ~Waiting() {
+      is_due = interrupts.is_due();
+      waited = interrupts.sleep(pending, Deadline::after(1ms));
+    }
     Interrupts& interrupts;
     bool& is_due;
-    ~Waiting() { is_due = interrupts.is_due(); }
+    Waited& waited;
+    OneShot pending{};
   };
   Interrupts interrupts;
   interrupts.raise(ExitReason::shutdown());
   bool is_due = true;
+  Waited waited = Waited::interrupted;
 
   CHECK_THROWS_AS(([&] {
-                    const Waiting waiting{interrupts, is_due};
+                    const Waiting waiting{interrupts, is_due, waited};
                     throw std::runtime_error{"on its way"};
                   }()),
                   std::runtime_error);
 
   CHECK_FALSE(is_due);
+  CHECK(waited == Waited::late);
+  CHECK(interrupts.is_due());
+}
+
+TEST_CASE("a wait that was interrupted leaves the event as it was", "[core][interrupts]") {
+  for (int round = 0; round < 20; ++round) {  // in most of them the signal finds it asleep
+    Interrupts interrupts;
+    OneShot pending;
+    std::thread other{[&] { interrupts.raise(ExitReason::shutdown()); }};
+    CHECK(interrupts.sleep(pending, Deadline::never()) == Waited::interrupted);
+    other.join();
+    const Deadline deadline = Deadline::after(1ms);
+
+    CHECK_FALSE(pending.sleep(deadline));
+    CHECK(deadline.has_passed());
+  }
+}
+
+TEST_CASE("a mask holds signals off for as long as it lives", "[core][interrupts]") {
+  Interrupts interrupts;
+  interrupts.raise(ExitReason::shutdown());
+  {
+    const InterruptMask outer{&interrupts};
+    { const InterruptMask inner{&interrupts}; }
+
+    CHECK_FALSE(interrupts.is_due());
+  }
+
   CHECK(interrupts.is_due());
 }
 
@@ -83,6 +126,14 @@ TEST_CASE("a stop token tells of the signal, whenever it was asked for", "[core]
   interrupts.raise(ExitReason::shutdown());
 
   CHECK(before.stop_requested());
+  CHECK(interrupts.stop_token().stop_requested());
+}
+
+TEST_CASE("a stop token that is asked for after the signal tells of it", "[core][interrupts]") {
+  Interrupts interrupts;
+
+  interrupts.raise(ExitReason::shutdown());
+
   CHECK(interrupts.stop_token().stop_requested());
 }
 

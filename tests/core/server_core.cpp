@@ -2,6 +2,7 @@
 #include <genserver/core/server_core.hpp>
 
 #include <genserver/core/gen_server.hpp>
+#include <genserver/core/snapshot.hpp>
 
 #include <support/catch.hpp>
 #include <support/eventually.hpp>
@@ -12,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -25,6 +27,7 @@
 
 #include <pthread.h>
 
+using genserver::Deadlock;
 using genserver::Exit;
 using genserver::ExitReason;
 using genserver::Future;
@@ -426,7 +429,10 @@ TEST_CASE("a State without terminate ends all the same", "[core][server_core]") 
 TEST_CASE("the crash is reported before stop returns, and the thread has gone then",
           "[core][server_core]") {
   struct AtThreadExit {
-    ~AtThreadExit() { flag->store(true); }
+    ~AtThreadExit() {  // gives who does not wait the time to be first
+      for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+      flag->store(true);
+    }
     std::atomic<bool>* flag;
   };
   const ReportLog crashes;
@@ -443,6 +449,30 @@ TEST_CASE("the crash is reported before stop returns, and the thread has gone th
   CHECK(is_made);
   CHECK(has_gone);
   CHECK(crashes.of(Report::Kind::crash).size() == 1);
+}
+
+TEST_CASE("neither a stop with a time nor one in a handler waits for what the thread does last",
+          "[core][server_core]") {
+  struct AtThreadExit {
+    ~AtThreadExit() { gate->wait(); }
+    Gate* gate;
+  };
+  const bool in_handler = GENERATE(false, true);
+  Gate gate;
+  GenServer<int> stopping{{}, 0};
+  GenServer<int> server{{}, 0};
+  const bool is_made = server.call([&] {
+    thread_local const AtThreadExit at_exit{&gate};
+    return at_exit.gate == &gate;
+  });
+
+  if (in_handler) stopping.call([&] { server.stop(); });
+  if (!in_handler) CHECK(server.stop_for(1h));
+
+  gate.open();
+
+  CHECK(is_made);
+  CHECK_FALSE(server.is_alive());
 }
 
 TEST_CASE("a server that crashed can be stopped and destroyed as any other",
@@ -494,6 +524,128 @@ TEST_CASE("requests that race with the end are answered or refused, never lost",
     for (std::thread& caller : callers) caller.join();
 
     CHECK(completed == 60);
+  }
+}
+
+TEST_CASE("a handler that waits for an end goes on when all others have been told",
+          "[core][server_core]") {
+  struct Patient final : genserver::ExitWatcher {
+    void on_exit(const genserver::ExitedServer&) noexcept override {
+      for (int i = 0; i < 1000 && !has_returned; ++i) std::this_thread::yield();
+      was_told_before = !has_returned;
+    }
+    std::atomic<bool> has_returned{false};
+    bool was_told_before = false;
+  };
+  struct Target {
+    void terminate(const ExitReason&) const {  // so that it is told after who waits already
+      genserver::running_server().end().watchers().add(other);
+    }
+    std::shared_ptr<Patient> other;
+  };
+  const auto other = std::make_shared<Patient>();
+  GenServer<Target> target{{}, other};
+  GenServer<int> waiting{{}, 0};
+  waiting.cast([&] {
+    target.ref().wait();
+    other->has_returned = true;
+  });
+  const auto waits = [&] {
+    const genserver::Snapshot all = genserver::snapshot();
+    const auto its = all.find(waiting.pid());
+    return its && all.servers[*its].waits_for;
+  };
+  CHECK(eventually(waits));
+
+  target.stop();
+  waiting.call([] {});
+
+  CHECK(other->was_told_before);
+}
+
+TEST_CASE("a handler may wait for a server that is telling of its end", "[core][server_core]") {
+  struct Patient final : genserver::ExitWatcher {
+    void on_exit(const genserver::ExitedServer&) noexcept override {
+      is_over.open();
+      while (!is_waiting) std::this_thread::yield();
+      for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // the other has begun to wait
+    }
+    Gate is_over{};
+    std::atomic<bool> is_waiting{false};
+  };
+  const auto watcher = std::make_shared<Patient>();
+  GenServer<int> target{{}, 0};
+  GenServer<int> waiting{{}, 0};
+  target.call([&] { genserver::running_server().end().watchers().add(watcher); });
+  target.request_stop();
+  watcher->is_over.wait();
+
+  const bool has_ended = waiting.call([&] {
+    watcher->is_waiting = true;
+    return target.ref().wait_for(1h);
+  });
+
+  CHECK(has_ended);
+}
+
+TEST_CASE("a deadlock is found also after a stop has run the user's code", "[core][server_core]") {
+  const ReportLog reports;
+  std::atomic<int> deadlocks{0};
+  std::atomic<bool> was_asked{false};
+  Gate entered;
+  GenServer<int> other{{}, 0};
+  GenServer<int> stopping{{}, 0};
+  GenServer<int> server{{}, 0};
+  server.cast([&] {
+    genserver::running_server().interrupts().heed_stops();
+    const genserver::StopCallback asked{genserver::self_stop_token(), [&] {
+      other.call([] {});  // in the handler that stops this one
+      was_asked = true;
+    }};
+    entered.open();
+    while (!was_asked) std::this_thread::yield();
+    deadlocks += thrown<Deadlock>([&] { stopping.call([] {}); }) ? 1 : 0;
+  });
+  entered.wait();
+
+  stopping.call([&] { deadlocks += thrown<Deadlock>([&] { server.stop(); }) ? 1 : 0; });
+  server.stop();
+
+  CHECK(deadlocks == 1);
+}
+
+TEST_CASE("a stop is not counted as a message", "[core][server_core]") {
+  struct Counted {
+    void terminate(const ExitReason&) const {
+      const genserver::Snapshot all = genserver::snapshot();
+      const auto own = all.find(genserver::self<Counted>().pid());
+      if (own) handled = all.servers[*own].counts.handled;
+    }
+    std::uint64_t& handled;
+  };
+  std::uint64_t handled = 0;
+  GenServer<Counted> server{{}, handled};
+
+  server.cast([] {});
+  server.stop();
+
+  CHECK(handled == 1);
+}
+
+TEST_CASE("a server may call the one that has just started it", "[core][server_core]") {
+  struct Child {
+    explicit Child(const genserver::ServerRef<int>& starter) {
+      genserver::self<Child>().cast([starter] { starter.call([](int& n) { ++n; }); });
+    }
+  };
+  GenServer<int> starter{{}, 0};
+  for (int round = 0; round < 100; ++round) {
+    std::unique_ptr<GenServer<Child>> child;
+    starter.call([&] { child = std::make_unique<GenServer<Child>>(Options{}, starter.ref()); });
+
+    child->stop();
+
+    CHECK(child->exit_reason() == ExitReason::normal());
   }
 }
 

@@ -6,11 +6,14 @@
 #include <support/gate.hpp>
 #include <support/hold.hpp>
 #include <support/report_log.hpp>
+#include <support/thrown.hpp>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -64,6 +67,35 @@ struct Ending {
   ~Ending() { log->add("destroyed"); }
   std::shared_ptr<Log> log;
 };
+
+/// Hangs at its end until the test lets it go on, and then does what the test says.
+struct Hanging {
+  enum class In { terminate, destructor };
+  struct Plan {
+    In in = In::terminate;
+    std::function<void()> at_last{};
+    Gate entered{};
+    Gate left{};
+    Log log{};
+  };
+  explicit Hanging(std::shared_ptr<Plan> its_plan) : plan{std::move(its_plan)} {}
+  ~Hanging() {
+    if (plan->in == In::destructor) hang();
+    plan->log.add("destroyed");
+  }
+  void terminate(const ExitReason&) {
+    if (plan->in != In::terminate) return;
+    hang();
+    if (plan->at_last) plan->at_last();
+  }
+  void hang() const {
+    plan->entered.open();
+    plan->left.wait();
+  }
+  std::shared_ptr<Plan> plan;
+};
+
+bool is_listed(Pid pid) { return snapshot().find(pid).has_value(); }
 
 }  // namespace
 
@@ -126,6 +158,82 @@ TEST_CASE("all callers of a killed server are told at once", "[core][kill]") {
   CHECK(eventually([&] { return !snapshot().find(server.pid()); }));
 }
 
+TEST_CASE("a call whose guard does not hold is told of a kill, too", "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{}, 0};
+  Gate tried;
+  std::optional<ExitReason> reason;
+  const auto guard = [&](const int&) {
+    tried.open();
+    return false;
+  };
+  std::thread caller{[&] { reason = reason_of([&] { server.call_when(guard, [] {}); }); }};
+  tried.wait();
+  Hold hold{server};
+
+  server.kill();
+  caller.join();  // though the server is still held
+
+  CHECK(reason == ExitReason::killed());
+}
+
+TEST_CASE("a kill gives names back, then tells the callers, then all others", "[core][kill]") {
+  struct Step final : ExitWatcher {
+    Step(std::shared_ptr<Log> its_log, std::string text)
+        : log{std::move(its_log)}, what{std::move(text)} {}
+    void on_exit(const ExitedServer&) noexcept override { log->add(what); }
+    const std::shared_ptr<Log> log;
+    const std::string what;
+  };
+  const ReportLog reports;
+  const auto log = std::make_shared<Log>();
+  GenServer<int> server{{}, 0};
+  server.call([&] {
+    ServerEnd& end = running_server().end();
+    end.watchers().add(std::make_shared<Step>(log, "monitors told"));
+    end.holders().add(std::make_shared<Step>(log, "names given back"));
+  });
+  Hold hold{server};
+  server.cast([refused = std::shared_ptr<void>{nullptr, [log](void*) { log->add("refused"); }}] {});
+
+  server.kill();
+
+  CHECK(log->entries() == Entries{"names given back", "refused", "monitors told"});
+}
+
+TEST_CASE("the timers of a killed server have ended, though its handler goes on", "[core][kill]") {
+  const ReportLog log;
+  const auto kept = std::make_shared<int>(0);
+  GenServer<int> server{{}, 0};
+  const Timer before = server.cast_after(1h, [kept] {});
+  Hold hold{server};
+
+  server.kill();
+  const Timer after = server.cast_after(1h, [kept] {});
+
+  CHECK_FALSE(before.is_active());
+  CHECK_FALSE(after.is_active());
+  CHECK(kept.use_count() == 1);
+}
+
+TEST_CASE("a periodic timer that is killed in its handler does not come again", "[core][kill]") {
+  const ReportLog log;
+  const auto kept = std::make_shared<int>(0);
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  GenServer<int> server{{}, 0};
+  const Timer timer = server.cast_every(1ms, [gates, kept] {
+    gates->first.open();
+    gates->second.wait();
+  });
+  gates->first.wait();
+
+  server.kill();
+  gates->second.open();
+
+  CHECK(eventually([&] { return kept.use_count() == 1; }));
+  CHECK_FALSE(timer.is_active());
+}
+
 TEST_CASE("the State of a killed server lives until its handler returns", "[core][kill]") {
   const ReportLog reports;
   const auto log = std::make_shared<Log>();
@@ -147,6 +255,24 @@ TEST_CASE("the State of a killed server lives until its handler returns", "[core
   CHECK(eventually([&] { return log->entries() == Entries{"handled", "destroyed"}; }));
 }
 
+TEST_CASE("the State of a killed server lives until everybody has been told", "[core][kill]") {
+  const ReportLog reports;
+  const auto log = std::make_shared<Log>();
+  GenServer<Ending> server{{}, log};
+  Hold hold{server};
+  const auto tell = [&](void*) {
+    hold.let_go();  // and gives who does not wait the time to be first
+    for (int i = 0; i < 1000 && log->entries().empty(); ++i) std::this_thread::yield();
+    log->add("told");
+  };
+  server.cast([refused = std::shared_ptr<void>{nullptr, tell}] {});
+
+  server.kill();
+
+  CHECK(eventually([&] { return log->entries().size() == 2; }));
+  CHECK(log->entries() == Entries{"told", "destroyed"});
+}
+
 TEST_CASE("a killed handler is reported with its stack, and listed until it returns",
           "[core][kill]") {
   const ReportLog log;
@@ -162,11 +288,35 @@ TEST_CASE("a killed handler is reported with its stack, and listed until it retu
 
     REQUIRE(log.count(Report::Kind::abandoned) == 1);
     CHECK(log.of(Report::Kind::abandoned)[0].server == "stuck");
-    CHECK(log.of(Report::Kind::abandoned)[0].stacks.size() == 1);
+    REQUIRE(log.of(Report::Kind::abandoned)[0].stacks.size() == 1);
+    CHECK(!log.of(Report::Kind::abandoned)[0].stacks[0].stack.frames.empty());
     CHECK(activity() == ServerSnapshot::Activity::abandoned);
   }
 
   CHECK(eventually([&] { return !activity(); }));
+}
+
+TEST_CASE("the report of a killed handler tells who sent its message, and where", "[core][kill]") {
+  const ReportLog log;
+  const auto gates = std::make_shared<std::pair<Gate, Gate>>();
+  const auto hang = [gates] {
+    gates->first.open();
+    gates->second.wait();
+  };
+  GenServer<int> sender{{.name = "sender"}, 0};
+  GenServer<int> server{{.name = "stuck"}, 0};
+  const unsigned line = __LINE__ + 1;
+  sender.call([&] { server.cast(hang); });
+  gates->first.wait();
+
+  server.kill();
+  gates->second.open();
+
+  const auto reports = log.of(Report::Kind::abandoned);
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].site.line == line);
+  CHECK(reports[0].client == "sender");
+  CHECK(reports[0].client_pid == sender.pid());
 }
 
 TEST_CASE("an idle server is killed without a report", "[core][kill]") {
@@ -210,6 +360,21 @@ TEST_CASE("a handler may kill its own server, which ends after it", "[core][kill
   CHECK(log->entries() == Entries{"went on", "destroyed"});
 }
 
+TEST_CASE("a handler that kills its own server and leaves by Exit has killed it",
+          "[core][kill]") {
+  const auto log = std::make_shared<Log>();
+  GenServer<Ending> server{{}, log};
+
+  server.cast([&] {
+    server.kill();
+    throw Exit{ExitReason::normal()};
+  });
+  server.stop();
+
+  CHECK(server.exit_reason() == ExitReason::killed());
+  CHECK(log->entries() == Entries{"destroyed"});
+}
+
 TEST_CASE("a server that has ended is not killed any more", "[core][kill]") {
   GenServer<int> server{{}, 0};
   server.stop();
@@ -220,21 +385,39 @@ TEST_CASE("a server that has ended is not killed any more", "[core][kill]") {
 }
 
 TEST_CASE("a server that hangs in terminate or its destructor can be killed", "[core][kill]") {
-  struct Slow {
-    explicit Slow(std::shared_ptr<Gate> its_gate) : gate{std::move(its_gate)} {}
-    void terminate(const ExitReason&) { gate->wait(); }
-    std::shared_ptr<Gate> gate;
-  };
   const ReportLog log;
-  const auto gate = std::make_shared<Gate>();
-  GenServer<Slow> server{{.name = "slow"}, gate};
+  const auto plan = std::make_shared<Hanging::Plan>();
+  plan->in = GENERATE(Hanging::In::terminate, Hanging::In::destructor);
+  GenServer<Hanging> server{{.name = "hanging"}, plan};
   server.request_stop();
-  CHECK_FALSE(server.wait_for(5ms));
+  plan->entered.wait();
 
   server.kill();
 
+  CHECK_FALSE(server.is_alive());
   CHECK(server.exit_reason() == ExitReason::killed());
-  gate->open();
+  CHECK(plan->log.entries().empty());
+  plan->left.open();
+  CHECK(eventually([&] { return !is_listed(server.pid()); }));
+  CHECK(plan->log.entries() == Entries{"destroyed"});
+}
+
+TEST_CASE("what terminate throws when it was killed meanwhile changes nothing", "[core][kill]") {
+  const ReportLog log;
+  const auto plan = std::make_shared<Hanging::Plan>();
+  plan->at_last = GENERATE(as<std::function<void()>>{},
+                           [] { throw Exit{ExitReason::shutdown("late")}; },
+                           [] { throw std::runtime_error{"late"}; });
+  GenServer<Hanging> server{{}, plan};
+  server.request_stop();
+  plan->entered.wait();
+
+  server.kill();
+  plan->left.open();
+
+  CHECK(eventually([&] { return !is_listed(server.pid()); }));
+  CHECK(server.exit_reason() == ExitReason::killed());
+  CHECK(log.count(Report::Kind::crash) == 0);
 }
 
 TEST_CASE("a server that hangs in its State's constructor can be killed", "[core][kill]") {
@@ -273,6 +456,44 @@ TEST_CASE("a server that hangs in its State's constructor can be killed", "[core
   gate->open();
   CHECK(eventually([&] { return !snapshot().find(pid); }));
   delete kept_gate;
+}
+
+TEST_CASE("a constructor that was killed is cleaned up after when it returns or throws",
+          "[core][kill]") {
+  struct Plan {
+    bool throws = false;
+    std::optional<AnyRef> started{};
+    Gate entered{};
+    Gate left{};
+    Log log{};
+  };
+  struct Slow {
+    explicit Slow(std::shared_ptr<Plan> its_plan) : plan{std::move(its_plan)} {
+      plan->started = self<Slow>();
+      plan->entered.open();
+      plan->left.wait();
+      if (plan->throws) throw std::runtime_error{"late"};
+    }
+    ~Slow() { plan->log.add("destroyed"); }
+    std::shared_ptr<Plan> plan;
+  };
+  const ReportLog log;
+  const auto plan = std::make_shared<Plan>();
+  plan->throws = GENERATE(false, true);
+  std::atomic<bool> has_failed{false};
+  std::thread starter{[&] {
+    has_failed = thrown<StartFailed>([&] { const GenServer<Slow> server{{}, plan}; }).has_value();
+  }};
+  plan->entered.wait();
+  plan->started->kill();
+  starter.join();
+  CHECK(has_failed);
+
+  plan->left.open();
+
+  CHECK(eventually([&] { return !is_listed(plan->started->pid()); }));
+  CHECK(plan->log.entries() == (plan->throws ? Entries{} : Entries{"destroyed"}));
+  plan->started.reset();
 }
 
 TEST_CASE("an owner made by start is destroyed when the killed handler has returned",
@@ -338,6 +559,7 @@ TEST_CASE("what a killed handler leaves behind is given back", "[core][kill]") {
     GenServer<int> server{{}, 0};
     const auto gates = std::make_shared<std::pair<Gate, Gate>>();
     server.cast([gates, kept, ref = server.ref()] {
+      ref.continue_with([kept] {});
       gates->first.open();
       gates->second.wait();
       reason_of([&] { ref.continue_with([] {}); });
@@ -413,6 +635,22 @@ TEST_CASE("a message that owns its server does not hold up the kill", "[core][ki
   CHECK_FALSE(ref.is_alive());
   gates->second.open();
   CHECK(eventually([&] { return !snapshot().find(ref.pid()); }));
+}
+
+TEST_CASE("a message that wants its server's end as it goes does not hold up the kill",
+          "[core][kill]") {
+  const ReportLog log;
+  GenServer<int> server{{}, 0};
+  Hold hold{server};
+  const ServerRef<int> ref = server.ref();
+  const auto kill = [ref](void*) { ref.kill(); };
+  const auto wait = [ref](void*) { CHECK(thrown<SelfWait>([&] { ref.wait(); })); };
+  server.cast([kills = std::shared_ptr<void>{nullptr, kill}] {});
+  server.cast([waits = std::shared_ptr<void>{nullptr, wait}] {});
+
+  server.kill();  // destroys the messages
+
+  CHECK(server.exit_reason() == ExitReason::killed());
 }
 
 TEST_CASE("a guarded call that is killed and then exits is not tried again", "[core][kill]") {

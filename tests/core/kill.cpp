@@ -137,7 +137,8 @@ TEST_CASE("all callers of a killed server are told at once", "[core][kill]") {
   std::atomic<int> told{0};
   const auto call = [&](auto handler) {
     callers.emplace_back([&, handler] {
-      told += reason_of([&] { server.call([handler] { handler(); }); }) == ExitReason::killed() ? 1 : 0;
+      const auto reason = reason_of([&] { server.call([handler] { handler(); }); });
+      told += reason == ExitReason::killed() ? 1 : 0;
     });
   };
   call([&] {

@@ -85,8 +85,8 @@ inline bool ServerCore::exchange(Message& message, OneShot& done) {
     serve();
     return done.is_set();
   };
-  // Who has found the server idle owes it a runner: this thread, or whoever has come before it. Only
-  // the server's thread waits for the end of a lease.
+  // Who has found the server idle owes it a runner: this thread, or whoever has come before it.
+  // Only the server's thread waits for the end of a lease.
   if (pushed != Mailbox::Push::queued && is_done()) return true;
   if (pushed == Mailbox::Push::leased) parker().unpark();
   constexpr unsigned seldom = 32;  // a microsecond: the runner gets dozens of calls done meanwhile

@@ -223,8 +223,8 @@ class ServerRecord {
   const std::uint32_t index_;
   std::atomic<bool> is_traced_{false};
   std::atomic<Life> life_{Life::starting};
-  //   P2  set_order(): release ──▶ set_order(): acquire      who suspends sees what was counted before
-  //       the suspension was taken back. Questions are relaxed: answers publish nothing.
+  //   P2  set_order(): release ──▶ set_order(): acquire      who suspends sees what was counted
+  //       before the suspension was taken back. Questions are relaxed: answers publish nothing.
   std::atomic<std::uint32_t> orders_{0};  // bits: suspended, exiting
   std::atomic<int> cpu_{no_cpu};          // relaxed: a guess that publishes nothing
 

@@ -73,9 +73,9 @@ class Waiting {
   /// Cost: one load per edge followed; a mutex only if there is a circle.
   std::optional<std::vector<Member>> find_cycle(bool withdraws);
 
-  /// Returns whether a circle is to be reported that find_cycle() has found and not withdrawn: it is
-  /// not if it was before, by another member that closed it at the same time, or by this one in an
-  /// earlier attempt at the same. So it is if all its waits are new, or one of them is elsewhere.
+  /// Returns whether a circle is to be reported that find_cycle() has found and not withdrawn: it
+  /// is not if it was before, by another member that closed it at the same time, or by this one in
+  /// an earlier attempt at the same. So it is if all its waits are new, or one is elsewhere.
   [[nodiscard]] static bool is_first_to_report(const std::vector<Member>& cycle);
 
   /// Returns the edge by which the server of `record` waits now, if it does; for reports.

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 using genserver::ExitReason;
@@ -43,6 +44,18 @@ class Counter : public GenServer<int> {
   }
 };
 
+// An owner is neither copied nor moved, nor assigned to.
+static_assert(!std::is_copy_constructible_v<GenServer<int>>);
+static_assert(!std::is_constructible_v<GenServer<int>, GenServer<int>&>);
+static_assert(!std::is_move_constructible_v<GenServer<int>>);
+static_assert(!std::is_copy_assignable_v<GenServer<int>>);
+static_assert(!std::is_move_assignable_v<GenServer<int>>);
+static_assert(!std::is_copy_constructible_v<Counter>);
+static_assert(!std::is_constructible_v<Counter, Counter&>);
+static_assert(!std::is_move_constructible_v<Counter>);
+static_assert(!std::is_copy_assignable_v<Counter>);
+static_assert(!std::is_move_assignable_v<Counter>);
+
 }  // namespace
 
 TEST_CASE("a subclass offers client functions over the state", "[core][gen_server]") {
@@ -55,6 +68,25 @@ TEST_CASE("a subclass offers client functions over the state", "[core][gen_serve
 
   CHECK(after_two == 42);
   CHECK(after_reset == 1);
+}
+
+TEST_CASE("State makes itself if nothing follows the options", "[core][gen_server]") {
+  struct Ledger {
+    int balance = 7;
+  };
+  struct Account : GenServer<Ledger> {
+    Account() : GenServer({}) {}
+    int balance() {
+      return call([](Ledger& ledger) { return ledger.balance; });
+    }
+  };
+  Account derived;
+  GenServer<Ledger> plain({});
+  GenServer<Ledger> braced{{}};
+
+  CHECK(derived.balance() == 7);
+  CHECK(plain.call([](Ledger& ledger) { return ledger.balance; }) == 7);
+  CHECK(braced.call([](Ledger& ledger) { return ledger.balance; }) == 7);
 }
 
 TEST_CASE("concurrent puts and gets need no lock in the state", "[core][gen_server]") {

@@ -57,7 +57,8 @@ class GenServer : public ServerRef<State> {
   /// Blocks: until the server's thread has ended.
   virtual ~GenServer() { this->core().leave(); }
 
-  GenServer(const GenServer&) = delete;
+  // Not of a const one: `{}` would rather be that than the options.
+  GenServer(GenServer&) = delete;
   GenServer& operator=(const GenServer&) = delete;
 
   /// Stops the server when what was sent before has been handled, and waits for its end. Does

@@ -12,9 +12,9 @@ class Hidden : genserver::GenServer<int> {
 };
 
 void use() {
-  genserver::start<Counter>();
+  const auto counter = genserver::start<Counter>();
 #ifdef GENSERVER_MUST_FAIL
-  genserver::start<Hidden>();
+  const auto other = genserver::start<Hidden>();
 #endif
 }
 

@@ -9,9 +9,9 @@ struct Counter : genserver::GenServer<int> {
 };
 
 void use() {
-  genserver::start<Counter>();
+  const auto counter = genserver::start<Counter>();
 #ifdef GENSERVER_MUST_FAIL
-  genserver::start<std::string>();
+  const auto other = genserver::start<std::string>();
 #endif
 }
 

@@ -118,7 +118,7 @@ class GenServer : public ServerRef<State> {
 /// Blocks: until the State is made; dropping the last owner elsewhere, until the server has ended.
 /// Throws: as T's constructor.
 template <class T, class... Args>
-std::shared_ptr<T> start(Args&&... args) {
+[[nodiscard]] std::shared_ptr<T> start(Args&&... args) {
   static_assert(requires { requires std::derived_from<T, GenServer<typename T::state_type>>; },
                 "genserver: start<T>() is for a T that derives publicly from GenServer");
   using Owner = GenServer<typename T::state_type>;

@@ -138,11 +138,11 @@ class BehaviourServer : public GenServer<BehaviourState> {
 ///
 /// Blocks: until it is made. Throws: what T's constructor throws; StartFailed.
 template <class T, class... Args>
-BehaviourServer listen(Options options, Args&&... args) {
+[[nodiscard]] BehaviourServer listen(Options options, Args&&... args) {
   return BehaviourServer{std::in_place_type<T>, std::move(options), std::forward<Args>(args)...};
 }
 template <class T, class... Args>
-BehaviourServer listen(Args&&... args) {
+[[nodiscard]] BehaviourServer listen(Args&&... args) {
   return BehaviourServer{std::in_place_type<T>, Options{}, std::forward<Args>(args)...};
 }
 

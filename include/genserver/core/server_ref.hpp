@@ -87,7 +87,9 @@ class ServerRef : public AnyRef, private detail::Diagnosis<State> {
   auto call_until(Deadline deadline, Handler handler, CallSite site = CallSite::here()) const
       -> CallResult<Handler, State>;
 
-  /// Runs `handler(state, reply)`, and returns what `reply` is given, then or later.
+  /// Runs `handler(state, reply)`, and returns what `reply` is given, then or later. The caller
+  /// leaves as soon as the reply is answered, while the handler runs on: up to the answer it may
+  /// refer to the caller's local variables, what it uses after that it must own.
   ///
   /// Blocks: until then. On the server's own thread the handler has to answer at once.
   /// Throws: what is given to Reply::fail or thrown; NoReply; ServerGone; Deadlock; SelfWait if

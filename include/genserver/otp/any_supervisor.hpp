@@ -43,14 +43,21 @@ class AnySupervisor : public GenServer<SupervisorState> {
 
   /// Returns all children, in the order in which they were first started.
   ///
-  /// Throws: ServerGone. Erlang: supervisor:which_children/1.
+  /// Blocks: until the supervisor answers, which it does not while it starts or stops a child.
+  /// Throws: ServerGone; Deadlock.
+  /// Erlang: supervisor:which_children/1.
   [[nodiscard]] std::vector<ChildSnapshot> children(CallSite site = CallSite::here()) const {
     return call([](SupervisorState& state) { return state.children(); }, site);
   }
+  /// The same, by Erlang's name.
   [[nodiscard]] std::vector<ChildSnapshot> which_children(CallSite site = CallSite::here()) const {
     return children(site);
   }
-  /// Throws: ServerGone. Erlang: supervisor:count_children/1.
+  /// Returns how many children there are, and of which sort.
+  ///
+  /// Blocks: as children().
+  /// Throws: ServerGone; Deadlock.
+  /// Erlang: supervisor:count_children/1.
   [[nodiscard]] ChildCounts count_children(CallSite site = CallSite::here()) const {
     return call([](SupervisorState& state) { return state.count_children(); }, site);
   }

@@ -67,9 +67,7 @@ struct ServiceSnapshot {
 /// The threads are servers: a handler, or a service, that waits here is an edge of the wait graph,
 /// and an exit signal for it ends the wait.
 ///
-/// Lifetime: the destructor shuts the runner down and waits for all services, except in one of
-///           them, and for listeners in other threads, except in a listener. A ShutdownGuard
-///           bounds the former; the latter is no edge of the wait graph.
+/// Lifetime: the destructor shuts the runner down, and waits.
 /// Threads:  any, but destruction; also from services and listeners.
 /// Throws:   Deadlock from whatever waits; Forked, but from questions, in a child made by fork().
 class Runner {
@@ -79,6 +77,11 @@ class Runner {
         table_{std::make_shared<RunnerTable>(
             *this, ServiceListeners{std::move(options.on_end), std::move(options.on_error),
                                     std::move(options.on_state)})} {}
+  /// Shuts the runner down.
+  ///
+  /// Blocks: until all services have ended, except in one of them, and until listeners in other
+  ///         threads have returned, except in a listener. A ShutdownGuard bounds the former; the
+  ///         latter is no edge of the wait graph.
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;

@@ -58,7 +58,8 @@ class Supervisor : public AnySupervisor {
   }
   /// Forgets a child that is stopped.
   ///
-  /// Throws: ChildError if there is none, or it is not stopped; ServerGone.
+  /// Blocks: until the supervisor answers, which it does not while it starts or stops a child.
+  /// Throws: ChildError if there is none, or it is not stopped; ServerGone; Deadlock.
   /// Erlang: supervisor:delete_child/2.
   void delete_child(const std::string& id, CallSite site = CallSite::here()) const {
     call([id](SupervisorState& state) { state.delete_child(id); }, site);
@@ -72,7 +73,9 @@ class Supervisor : public AnySupervisor {
 
   /// Returns a handle to a child that was started as a T.
   ///
-  /// Throws: ChildError if there is no such child; InvalidArgument if it is no T; ServerGone.
+  /// Blocks: as delete_child().
+  /// Throws: ChildError if there is no such child; InvalidArgument if it is no T; ServerGone;
+  ///         Deadlock.
   template <class T, std::convertible_to<std::string> Id>
   [[nodiscard]] Child<T> child(const Id& id, CallSite site = CallSite::here()) const {
     auto find = [id = std::string{id}, type = ChildDefinition::type_of<T>()](

@@ -36,6 +36,7 @@ choose_tools
 # What the build says is shown only if it fails: the example's output stands alone.
 build=$root/build/examples
 mkdir -p "$build"
+if [ -t 2 ]; then echo "building example_$name in $build" >&2; fi
 if ! (
   cd "$root" &&
     cmake --fresh --preset examples &&

@@ -68,13 +68,13 @@ class [[gnu::visibility("default")]] CallTimeout : public Error {
 /// What a server waits for.
 enum class WaitKind { call, future, room, stop, start, lock };
 
-/// Returns what the waiting one does, as "calls".
+/// Returns the kind as a word; `room` is "cast".
 constexpr const char* to_string(WaitKind kind) noexcept {
   constexpr const char* words[] = {"call", "future", "cast", "stop", "start", "lock"};
   return words[static_cast<std::size_t>(kind)];
 }
 
-/// One line of a deadlock: `waiter` waits for `target`, at `site`, and has for `age`.
+/// One line of a deadlock: `waiter` waits for `target`, at `site`, and has waited `age`.
 struct WaitEdge {
   std::string waiter{};
   Pid waiter_pid{};
@@ -112,8 +112,8 @@ class [[gnu::visibility("default")]] NoReply : public Error {
   using Error::Error;
 };
 
-/// Only a server's own handler may do this, or just that one may not: a server cannot wait for
-/// itself, and outside of a handler there is no self.
+/// Done on the wrong thread: a server cannot wait for its own end, its own later answer or its own
+/// guard, and self(), continue_with() and self_stop_token() are for handlers only.
 class [[gnu::visibility("default")]] SelfWait : public Error {
  public:
   using Error::Error;

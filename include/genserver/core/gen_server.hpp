@@ -46,7 +46,7 @@ class GenServer : public ServerRef<State> {
   /// Blocks: until the State is made.
   /// Throws: what State's constructor throws; StartFailed if the system refuses a thread;
   ///         InvalidArgument if the options make no sense.
-  /// Erlang: gen_server:start_link/3 and init/1.
+  /// Erlang: gen_server:start/3 and init/1; no link is made.
   template <class... Args>
   explicit GenServer(Options options = {}, Args&&... args)
       : ServerRef<State>{made(std::move(options), std::forward<Args>(args)...)} {}

@@ -62,7 +62,7 @@ class ServerRef : public AnyRef, private detail::Diagnosis<State> {
   /// Blocks: until the handler has run; on the server's own thread it runs at once.
   /// Throws: what the handler throws; ServerGone; Deadlock.
   /// Cost:   no allocation.
-  /// Erlang: gen_server:call/2, with no timeout.
+  /// Erlang: gen_server:call/3 with `infinity`.
   template <class Handler, class H = std::remove_reference_t<Handler>>
     requires CallRequestOf<H, State>
   auto call(Handler&& handler, CallSite site = CallSite::here()) const -> CallResult<H, State>;

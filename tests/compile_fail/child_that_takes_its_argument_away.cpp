@@ -21,4 +21,4 @@ void use(genserver::Supervisor& supervisor) {
 #endif
 }
 
-// error: so T must be constructible from const ones
+// error: T cannot be made from these arguments, which it gets as const at every start

@@ -17,8 +17,8 @@ void use(genserver::GenServer<int>& counter) {
 #endif
 }
 
-// only error: how long is told by a std::chrono::duration
-// only error: until when is told by a point of std::chrono::steady_clock
-// only error: how long is told by a std::chrono::duration
-// only error: how long is told by a std::chrono::duration
-// only error: how long is told by a std::chrono::duration
+// only error: give the time as a std::chrono::duration, as 100ms, not a number
+// only error: give the deadline as a time_point of std::chrono::steady_clock
+// only error: give the time as a std::chrono::duration, as 100ms, not a number
+// only error: give the time as a std::chrono::duration, as 100ms, not a number
+// only error: give the time as a std::chrono::duration, as 100ms, not a number

@@ -162,13 +162,13 @@ Anything why_not_guarded() {
 template <class Time>
 constexpr bool check_timespan() {
   static_assert(IsTimespan<Time>,
-                "genserver: how long is told by a std::chrono::duration, as 100ms, not a number");
+                "genserver: give the time as a std::chrono::duration, as 100ms, not a number");
   return IsTimespan<Time>;
 }
 template <class Time>
 constexpr bool check_deadline() {
   static_assert(IsDeadline<Time>,
-                "genserver: until when is told by a point of std::chrono::steady_clock");
+                "genserver: give the deadline as a time_point of std::chrono::steady_clock");
   return IsDeadline<Time>;
 }
 template <class Sent, class... More>

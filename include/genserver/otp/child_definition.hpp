@@ -87,8 +87,8 @@ ChildDefinition ChildDefinition::of(ChildSpec spec, Args&&... args) {
                 "genserver: a child is started again with copies of its arguments, so they must "
                 "be copyable; share what is not with a std::shared_ptr");
   static_assert(std::is_constructible_v<T, const std::decay_t<Args>&...>,
-                "genserver: a child is started again with the same arguments, so T must be "
-                "constructible from const ones");
+                "genserver: T cannot be made from these arguments, which it gets as const at every "
+                "start; a plain GenServer takes its Options first");
   ChildDefinition definition;
   definition.spec_ = std::move(spec);
   definition.type_ = type_of<T>();

@@ -425,7 +425,7 @@ bool ServerCore::wait(Deadline deadline, const CallSite& site, Waiter waiter, Ca
   check_not_forked(site);
   if (end_.done().is_set()) return true;
   if (is_self() || abandoning() == this) {
-    raise_self_wait("a server cannot wait for its own end", site);
+    raise_self_wait("a server cannot wait for its own end; request_stop() does not wait", site);
   }
   CallerEdge edge{*this, WaitKind::stop, site};
   edge.check();

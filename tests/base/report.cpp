@@ -206,7 +206,7 @@ TEST_CASE("a stuck handler is reported with its age and for whom it waits", "[ba
   report.mailbox_capacity = 16;
 
   CHECK(report.text() ==
-        "genserver: Account:3 is stuck: one handler runs for 30.0 s\n"
+        "genserver: Account:3 is stuck: one handler has been running for 30.0 s\n"
         "  the message was sent at main.cpp:12 in main\n"
         "  Account:3 waits for Bank:4 (call at main.cpp:12 in main), for 29.0 s\n"
         "  mailbox: 2 of 16 places taken\n");
@@ -218,7 +218,7 @@ TEST_CASE("callers that wait for long are reported with name and place", "[base]
                     {"worker", Pid{}, WaitKind::room, main_site, 250ms}};
 
   CHECK(report.text() ==
-        "genserver: callers of Account:3 wait for long\n"
+        "genserver: callers of Account:3 have been waiting long\n"
         "  Connection:1 waits for Account:3 (call at main.cpp:12 in main), for 1.5 s\n"
         "  worker waits for Account:3 (cast at main.cpp:12 in main), for 250 ms\n");
 }

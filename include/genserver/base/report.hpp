@@ -123,8 +123,9 @@ inline Phrases headline(const Report& report) {
     case Report::Kind::deadlock:
       return {"deadlock of " + std::to_string(report.cycle.size()) + " servers", ""};
     case Report::Kind::stuck:
-      if (report.age.count() == 0) return {"callers of " + who + " wait for long", ""};
-      return {who + " is stuck:", "one handler runs for " + genserver::to_string(report.age)};
+      if (report.age.count() == 0) return {"callers of " + who + " have been waiting long", ""};
+      return {who + " is stuck:",
+              "one handler has been running for " + genserver::to_string(report.age)};
     case Report::Kind::crash: return {who + " ended:", report.reason.what()};
     case Report::Kind::abandoned: return {who + " was abandoned in its handler", ""};
     case Report::Kind::overflow:

@@ -34,9 +34,9 @@ enum class OnException {
 /// Which thread runs a server's handlers.
 enum class RunCalls {
   on_server_thread,  ///< The server's own, always.
-  /// That of a caller who finds the server idle: nobody has to be woken. He also handles what was
-  /// queued before his call, of whatever sort, and up to 64 messages that come behind it (in a
-  /// call_when, whatever comes while he spins). Handlers run one at a time and in order all the
+  /// That of a caller which finds the server idle: nobody has to be woken. It also handles what was
+  /// queued before its call, of whatever sort, and up to 64 messages that come behind it (in a
+  /// call_when, whatever comes while it spins). Handlers run one at a time and in order all the
   /// same, but with any caller's thread-locals, thread name, priority and stack size, while that
   /// thread may hold locks, also those of KeyLocks. A handler that ends its thread ends the server,
   /// and the caller's thread.

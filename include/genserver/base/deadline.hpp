@@ -21,6 +21,7 @@ class Timespan {
   template <class Rep, class Period>
   Timespan(std::chrono::duration<Rep, Period> length, CallSite site = CallSite::here());
 
+  /// Returns it as nanoseconds.
   [[nodiscard]] std::chrono::nanoseconds length() const noexcept { return length_; }
 
  private:
@@ -38,11 +39,15 @@ class Deadline {
   template <class Duration>
   Deadline(std::chrono::time_point<Clock, Duration> when);
 
+  /// What waits until then waits without limit.
   static Deadline never() noexcept { return Deadline{Clock::time_point::max()}; }
+  /// Returns the point that is so far from now.
   static Deadline after(Timespan span) { return Deadline{Clock::now() + span.length()}; }
 
   [[nodiscard]] bool is_never() const noexcept { return when_ == Clock::time_point::max(); }
+  /// Returns whether its time is up. Cost: reads the clock, unless it is never().
   [[nodiscard]] bool has_passed() const { return !is_never() && Clock::now() >= when_; }
+  /// Returns the point of time; of never(), the last one that the clock has.
   [[nodiscard]] Clock::time_point when() const noexcept { return when_; }
 
   /// Returns the earlier of the two.

@@ -59,6 +59,7 @@ class [[gnu::visibility("default")]] CallTimeout : public Error {
 
   CallTimeout(const std::string& message, CallPhase phase) : Error{message}, phase_{phase} {}
 
+  /// Returns how far it had come, which tells whether it may be repeated.
   [[nodiscard]] CallPhase phase() const noexcept { return phase_; }
 
  private:
@@ -66,7 +67,14 @@ class [[gnu::visibility("default")]] CallTimeout : public Error {
 };
 
 /// What a server waits for.
-enum class WaitKind { call, future, room, stop, start, lock };
+enum class WaitKind {
+  call,    ///< The answer to a call.
+  future,  ///< The answer that a Future holds.
+  room,    ///< Room in a full mailbox.
+  stop,    ///< The server's end, in stop() or wait().
+  start,   ///< A server that is being started.
+  lock     ///< A key that the server holds, in with_lock().
+};
 
 /// Returns the kind as a word; `room` is "cast".
 constexpr const char* to_string(WaitKind kind) noexcept {
@@ -76,12 +84,12 @@ constexpr const char* to_string(WaitKind kind) noexcept {
 
 /// One line of a deadlock: `waiter` waits for `target`, at `site`, and has waited `age`.
 struct WaitEdge {
-  std::string waiter{};
+  std::string waiter{};            ///< The name of the server that waits.
   Pid waiter_pid{};
-  std::string target{};
+  std::string target{};            ///< The name of the server that it waits for.
   Pid target_pid{};
-  WaitKind kind = WaitKind::call;
-  CallSite site{};
+  WaitKind kind = WaitKind::call;  ///< What it waits for there.
+  CallSite site{};                 ///< Where it began to wait.
   std::chrono::nanoseconds age{};  ///< 0 where it is not known.
 };
 
@@ -124,6 +132,7 @@ class [[gnu::visibility("default")]] NameTaken : public Error {
  public:
   NameTaken(const std::string& message, Pid holder) : Error{message}, holder_{holder} {}
 
+  /// Returns the server that has the name.
   [[nodiscard]] Pid holder() const noexcept { return holder_; }
 
  private:

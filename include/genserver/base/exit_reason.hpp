@@ -19,7 +19,13 @@ namespace genserver::inline v0 {
 ///          or the term of an error.
 class ExitReason {
  public:
-  enum class Kind { normal, shutdown, killed, exception, no_server };
+  enum class Kind {
+    normal,     ///< It did what it was there for, or was asked to stop.
+    shutdown,   ///< Who is in charge of it has stopped it.
+    killed,     ///< It was given no chance to clean up.
+    exception,  ///< A handler threw cause().
+    no_server   ///< It had ended before one looked.
+  };
 
   /// The server was asked to stop, and did.
   static ExitReason normal() noexcept { return ExitReason{Kind::normal}; }
@@ -33,6 +39,7 @@ class ExitReason {
   /// There was no server: it had ended before one looked.
   static ExitReason no_server() noexcept { return ExitReason{Kind::no_server}; }
 
+  /// Returns the sort of end.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
 
   /// Returns true unless the end was wanted, that is normal or shutdown.

@@ -50,12 +50,13 @@ struct Options {
   std::string name{};
   /// How many casts, sends, async and timed calls may wait: 1 to 32767.
   std::size_t mailbox_capacity = 4096;
-  OnFull on_full = OnFull::block;
+  OnFull on_full = OnFull::block;  ///< What becomes of a cast or a timed call when it is full.
   /// The watchdog reports a handler or a waiting caller after this time; 0 turns it off.
   std::chrono::nanoseconds stuck_after = std::chrono::seconds{30};
+  /// For what this server's handlers ask of others, not for what others ask of it.
   OnDeadlock on_deadlock = OnDeadlock::raise;
-  OnException on_exception = OnException::reply;
-  RunCalls run_calls = RunCalls::on_server_thread;
+  OnException on_exception = OnException::reply;    ///< Whom an exception in a call reaches.
+  RunCalls run_calls = RunCalls::on_server_thread;  ///< Whether callers may run the handlers.
   /// The stack of the server's thread in bytes, rounded up to what the system allows; 0: default.
   std::size_t stack_size = 0;
 };

@@ -31,7 +31,9 @@ class AnyRef {
 
   /// Returns false once the server has ended.
   [[nodiscard]] bool is_alive() const { return !core().end().is_over(); }
+  /// Returns the number of the server, which no other one in this process has or will have.
   [[nodiscard]] Pid pid() const { return core().pid(); }
+  /// Returns its Options::name, or what stands for it. Two servers may have the same.
   [[nodiscard]] const std::string& name() const { return core().name(); }
   /// Returns why the server has ended, or nothing while it has not.
   [[nodiscard]] std::optional<ExitReason> exit_reason() const { return core().end().reason(); }

@@ -47,6 +47,7 @@ class Future {
   bool wait_for(Timespan timeout, CallSite site = CallSite::here()) const {
     return wait_until(Deadline::after(timeout), site);
   }
+  /// As wait_for(), until a point of steady_clock.
   bool wait_until(Deadline deadline, CallSite site = CallSite::here()) const {
     RequestWait wait{request(), WaitKind::future, site};
     wait.begin();

@@ -39,7 +39,7 @@ namespace genserver::inline v0 {
 template <class State>
 class GenServer : public ServerRef<State> {
  public:
-  using state_type = State;
+  using state_type = State;  ///< Names its references: ServerRef<Counter::state_type>.
 
   /// Starts the server: its thread makes the State from `args`, which are not copied.
   ///

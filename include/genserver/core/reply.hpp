@@ -71,6 +71,7 @@ class Reply {
 
   /// A note on what the answer depends on; timeouts and reports show it.
   void set_label(std::string label) { request().set_label(std::move(label)); }
+  /// Returns the note, or nothing if none was set.
   [[nodiscard]] std::string label() const { return request().label(); }
   /// Returns how often a handler has returned and left the answer for later.
   [[nodiscard]] unsigned rounds() const { return request().rounds(); }

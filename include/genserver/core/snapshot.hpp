@@ -48,8 +48,8 @@ struct ServerSnapshot {
   std::chrono::nanoseconds age{};  ///< Since it was started.
   std::size_t mailbox_size = 0;    ///< Messages that take a place; calls do not.
   std::size_t mailbox_capacity = 0;
-  std::size_t mailbox_high_water = 0;
-  ServerCounts counts{};
+  std::size_t mailbox_high_water = 0;  ///< The largest mailbox_size since it was started.
+  ServerCounts counts{};               ///< What it has handled, refused and so on since then.
   std::optional<CurrentMessage> message{};
   std::optional<WaitEdge> waits_for{};
   std::vector<WaitingCaller> callers{};  ///< Those who have waited long: half of stuck_after.

@@ -28,8 +28,11 @@ class Child {
 
   /// Returns whether it was given a child.
   [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+  /// Returns the id of its specification.
   [[nodiscard]] const std::string& id() const { return slot().id(); }
+  /// Returns the supervisor, also when that has ended.
   [[nodiscard]] const AnyRef& supervisor() const { return slot().supervisor(); }
+  /// Returns what its supervisor makes of it at the moment.
   [[nodiscard]] ChildStatus status() const { return slot().status(); }
   /// Returns whether there is a server, and it is not ending.
   [[nodiscard]] bool is_running() const { return slot().is_running(); }

@@ -39,6 +39,7 @@ class Shutdown {
   /// It is waited for, however long it takes.
   static Shutdown infinity() noexcept { return Shutdown{std::nullopt}; }
 
+  /// Returns whether it is brutal_kill().
   [[nodiscard]] bool is_brutal_kill() const noexcept { return time_ == brutal; }
   /// Returns the point of time when a child that is stopped now is killed.
   [[nodiscard]] Deadline deadline() const {
@@ -76,12 +77,12 @@ enum class ChildIds {
 struct ChildSpec {
   /// Unique among the children of its supervisor; those of a DynamicSupervisor need none.
   std::string id{};
-  Restart restart = Restart::permanent;
-  /// Empty: 5 s, and for a child that is a supervisor `infinity`.
+  Restart restart = Restart::permanent;  ///< Whether it is started again when it has ended.
+  /// How long it may take to end. Empty: 5 s, and for a child that is a supervisor `infinity`.
   std::optional<Shutdown> shutdown{};
   /// Whether the supervisor's AutoShutdown heeds its end. Not for permanent children.
   bool significant = false;
-  StopBy stop_by = StopBy::exit_signal;
+  StopBy stop_by = StopBy::exit_signal;  ///< How it is asked to end.
   /// Where it was written, for reports.
   CallSite site = CallSite::here();
 };
@@ -109,6 +110,7 @@ class [[gnu::visibility("default")]] ChildError : public Error {
   ChildError(Kind kind, const std::string& message, Pid holder = {})
       : Error{message}, kind_{kind}, holder_{holder} {}
 
+  /// Returns what is in the way.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   /// Returns the server of the child, if there is one.
   [[nodiscard]] Pid holder() const noexcept { return holder_; }

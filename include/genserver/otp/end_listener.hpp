@@ -51,6 +51,7 @@ class EndListener {
     return queue_->pop();
   }
 
+  /// Returns how many ends wait to be taken.
   [[nodiscard]] std::size_t size() const {
     const std::scoped_lock lock{queue_->mutex};
     return queue_->ends.size();

@@ -64,6 +64,7 @@ class Registry {
 
   /// Returns all names, in no order. Others may come and go meanwhile. Erlang: registered/0.
   [[nodiscard]] std::vector<Key> names() const;
+  /// Returns how many names there are. Cost: as names().
   [[nodiscard]] std::size_t size() const { return names().size(); }
 
   /// Calls `listener` for each name that is given or taken away from now on, one after the other

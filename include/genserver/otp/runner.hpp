@@ -18,11 +18,13 @@
 
 namespace genserver::inline v0 {
 
-/// The options of a runner: whom to tell of all its services, before their own listeners.
+/// The options of a runner; all may be left out. Its listeners are told of all its services, before
+/// their own are; see ServiceListeners.
 struct RunnerOptions {
-  std::function<void(const ServiceEnd&)> on_end{};
-  std::function<void(const ServiceFault&)> on_error{};
-  std::function<void(const ServiceChange&)> on_state{};
+  std::function<void(const ServiceEnd&)> on_end{};       ///< One has ended.
+  std::function<void(const ServiceFault&)> on_error{};   ///< One goes on after an error.
+  std::function<void(const ServiceChange&)> on_state{};  ///< One is in another state.
+  /// What becomes of those that were started with one that fails.
   OnFailedStart on_failed_start = OnFailedStart::roll_back;
 };
 
@@ -147,6 +149,7 @@ class Runner {
   bool suspend() { return table_->change(RunnerState::suspended, RunnerState::enabled); }
   /// Starts services again, also after shutdown().
   void enable() { table_->change(RunnerState::enabled); }
+  /// Returns whether it starts services.
   [[nodiscard]] RunnerState state() const { return table_->state(); }
 
   /// Returns the state of a service; of one that does not run, halted.

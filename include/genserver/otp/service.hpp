@@ -96,8 +96,11 @@ class Service {
                 object ? Run{[object](ServiceContext& context) { object->run(context); }} : Run{},
                 std::move(listeners)} {}
 
+  /// Returns its name, which errors and reports show.
   [[nodiscard]] const std::string& name() const noexcept { return description_->options.name; }
+  /// Returns the options of the server that it is while it runs.
   [[nodiscard]] const Options& options() const noexcept { return description_->options; }
+  /// Returns who wants to know.
   [[nodiscard]] const ServiceListeners& listeners() const noexcept {
     return description_->listeners;
   }

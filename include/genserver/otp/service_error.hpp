@@ -36,6 +36,7 @@ class [[gnu::visibility("default")]] ServiceError : public Error {
     reason_ = std::move(reason);
   }
 
+  /// Returns what it did not do.
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   /// Returns the service's name.
   [[nodiscard]] const std::string& service() const noexcept { return service_; }
@@ -76,6 +77,7 @@ class [[gnu::visibility("default")]] ServiceErrors : public Error {
   explicit ServiceErrors(std::vector<ServiceFailure> failures)
       : Error{words(failures)}, failures_{std::move(failures)} {}
 
+  /// Returns what went wrong with each of them.
   [[nodiscard]] const std::vector<ServiceFailure>& failures() const noexcept { return failures_; }
 
  private:

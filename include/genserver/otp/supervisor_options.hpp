@@ -37,9 +37,9 @@ enum class AutoShutdown {
 /// How long to wait before a child is restarted. The wait grows with every restart of the same
 /// child, and is short again when it has run for `reset_after`.
 struct BackOff {
-  std::chrono::nanoseconds first = std::chrono::milliseconds{100};
-  std::chrono::nanoseconds longest = std::chrono::seconds{30};
-  double factor = 2;
+  std::chrono::nanoseconds first = std::chrono::milliseconds{100};  ///< Before the first restart.
+  std::chrono::nanoseconds longest = std::chrono::seconds{30};      ///< It grows up to this.
+  double factor = 2;  ///< By how much it grows each time: 1 or more.
   /// By which part of itself each wait is made shorter, at most and at random: 0 to 1. So servers
   /// that failed together do not come back together.
   double jitter = 0.5;
@@ -53,22 +53,23 @@ struct BackOff {
 ///
 /// Erlang: supervisor:sup_flags().
 struct SupervisorOptions {
-  std::string name = "supervisor";
-  Strategy strategy = Strategy::one_for_one;
+  std::string name = "supervisor";            ///< Options::name of the server that it is.
+  Strategy strategy = Strategy::one_for_one;  ///< Which children are restarted with one.
   /// More restarts than this within `within` end the supervisor with `shutdown`. A failing restart
   /// counts as one.
   unsigned max_restarts = 3;
   std::chrono::nanoseconds within = std::chrono::seconds{5};
-  AutoShutdown auto_shutdown = AutoShutdown::never;
-  std::optional<BackOff> back_off{};  ///< Empty: children are restarted at once.
+  AutoShutdown auto_shutdown = AutoShutdown::never;  ///< Whether significant children end it.
+  std::optional<BackOff> back_off{};                 ///< Empty: children are restarted at once.
 };
 
-/// The options of a DynamicSupervisor; all may be left out.
+/// The options of a DynamicSupervisor; all may be left out. Those that a Supervisor has too mean the
+/// same.
 struct DynamicSupervisorOptions {
   std::string name = "dynamic supervisor";
   unsigned max_restarts = 3;
   std::chrono::nanoseconds within = std::chrono::seconds{5};
-  std::size_t max_children = std::numeric_limits<std::size_t>::max();
+  std::size_t max_children = std::numeric_limits<std::size_t>::max();  ///< More are refused.
   std::optional<BackOff> back_off{};
 };
 

@@ -15,6 +15,7 @@ using genserver::OnDeadlock;
 using genserver::OnException;
 using genserver::OnFull;
 using genserver::Options;
+using genserver::OwnerType;
 using genserver::Pid;
 using genserver::Reply;
 using genserver::RunCalls;

@@ -109,6 +109,10 @@ class GenServer : public ServerRef<State> {
   }
 };
 
+/// A class that derives publicly from GenServer, and is no State.
+template <class T>
+concept OwnerType = requires { requires std::derived_from<T, GenServer<typename T::state_type>>; };
+
 /// Makes a T, which derives from GenServer, so that its server has ended before any member of T
 /// goes: handlers may use T's `this`. The last owner may be dropped anywhere, also in a handler of
 /// the server itself, which then ends after what was sent before.
@@ -119,7 +123,7 @@ class GenServer : public ServerRef<State> {
 /// Throws: as T's constructor.
 template <class T, class... Args>
 [[nodiscard]] std::shared_ptr<T> start(Args&&... args) {
-  static_assert(requires { requires std::derived_from<T, GenServer<typename T::state_type>>; },
+  static_assert(OwnerType<T>,
                 "genserver: start<T>() is for a T that derives publicly from GenServer");
   using Owner = GenServer<typename T::state_type>;
   return std::shared_ptr<T>{new T(std::forward<Args>(args)...),
@@ -132,6 +136,7 @@ template <class T, class... Args>
 /// Erlang: self/0.
 template <class State>
 ServerRef<State> self(CallSite site = CallSite::here()) {
+  static_assert(!OwnerType<State>, "genserver: name the State, as Counter::state_type");
   const Running* const running = Running::now();
   if (running == nullptr) {
     throw SelfWait{"self() was called at " + to_string(site) + ", outside of any server's handler"};

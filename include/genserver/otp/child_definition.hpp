@@ -19,7 +19,7 @@ class SupervisorState;
 
 /// A type of server: what start<T>() takes, and what can be started again with equal arguments.
 template <class T>
-concept ChildType = requires { requires std::derived_from<T, GenServer<typename T::state_type>>; };
+concept ChildType = OwnerType<T>;
 
 /// A server that a supervisor has started.
 struct StartedChild {

@@ -24,7 +24,9 @@ namespace genserver::inline v0 {
 template <class State, HashableKey Key = std::string>
 class Group {
  public:
-  Group() = default;
+  Group() {
+    static_assert(!OwnerType<State>, "genserver: name the State, as Counter::state_type");
+  }
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 

@@ -42,7 +42,9 @@ class Registry {
  public:
   using Change = RegistryChange<State, Key>;
 
-  Registry() = default;
+  Registry() {
+    static_assert(!OwnerType<State>, "genserver: name the State, as Counter::state_type");
+  }
   /// No listener is called any more, but for one that runs on another thread at this moment.
   ~Registry() { on_change({}); }
   Registry(const Registry&) = delete;

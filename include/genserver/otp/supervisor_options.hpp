@@ -63,7 +63,7 @@ struct SupervisorOptions {
   std::optional<BackOff> back_off{};                 ///< Empty: children are restarted at once.
 };
 
-/// The options of a DynamicSupervisor; all may be left out. Those that a Supervisor has too mean the
+/// The options of a DynamicSupervisor; all may be left out. Those that a Supervisor has mean the
 /// same.
 struct DynamicSupervisorOptions {
   std::string name = "dynamic supervisor";

@@ -39,7 +39,8 @@ enum class RunCalls {
   /// call_when, whatever comes while it spins). Handlers run one at a time and in order all the
   /// same, but with any caller's thread-locals, thread name, priority and stack size, while that
   /// thread may hold locks, also those of KeyLocks. A handler that ends its thread ends the server,
-  /// and the caller's thread.
+  /// and the caller's thread. No handler may wait for what a caller does after its call, since that
+  /// caller may be the one that runs it.
   on_caller_when_idle
 };
 

@@ -603,12 +603,18 @@ inline void ServerCore::wait_for_news() {
   if (keeps && spin_idle([&] { return mailbox().has_news(); })) return;
   if (!mailbox().rest()) return;
   if (!keeps) spin_idle([&] { return parker().is_notified(); });
-  std::chrono::nanoseconds pause = std::chrono::microseconds{20};
+  constexpr std::chrono::nanoseconds shortest = std::chrono::microseconds{20};
+  constexpr std::chrono::nanoseconds longest = std::chrono::milliseconds{100};
+  std::chrono::nanoseconds pause = shortest;
   do {  // ends by a push that finds it idle, by hand_over(), or by a timer
     Deadline end = timers().next_due();
-    if (mailbox().is_held_up()) {  // who has the lease may give it back without a word
+    if (mailbox().is_held_up()) {
+      // Who had the lease when it was asked for may put it back without a word, at once as a rule:
+      // so with growing pauses. Who comes later tells.
       end = end.or_earlier(Deadline::after(pause));
-      pause = std::min<std::chrono::nanoseconds>(pause * 2, std::chrono::milliseconds{1});
+      pause = std::min(pause * 2, longest);
+    } else {
+      pause = shortest;
     }
     parker().park(end);
     timers().push_due(mailbox());

@@ -57,17 +57,20 @@ mutant(push_ignores_close close sync/mailbox.hpp "if ({{(word & closed) != 0 => 
 mutant(push_ignores_the_bound bound sync/mailbox.hpp
        "if ({{is_counted => false}} && !has_room(word)) {")
 mutant(push_looks_once free_place sync/mailbox.hpp
-       "if (now == word && {{!has_room(word) => true}}) {")
+       "} else if ({{!has_room(word) => true}}) {")
+mutant(push_takes_newer_counts free_place sync/mailbox.hpp
+       "{{if (word != now) continue; => }}
+        note_depth")
 mutant(idle_run_ignores_the_runner callers sync/mailbox.hpp
        "if ({{(word & running) != 0 => false}}) {  // what came")
 mutant(idle_run_ignores_messages callers sync/mailbox.hpp
        "!= 0 || {{has_work(word) => false}}) return std::nullopt")
 mutant(push_ignores_the_lease lease_and_casts sync/mailbox.hpp
-       "return {{lease_.is_there() => false}} ? Push::leased")
+       "return {{is_there(lease) => false}} ? Push::leased")
 mutant(lease_is_not_awaited lease_and_casts sync/mailbox.hpp
-       "return {{lease_.revoke() => false}};")
+       "return lease_ != nullptr && {{lease_->revoke() => false}};")
 mutant(lease_begins_unseen lease_begins sync/mailbox.hpp
-       "{{lease_.begin(); => }}
+       "{{lease_->begin(); => }}
   if (!word_.compare_exchange_strong(word, word,")
 mutant(lease_forgets_what_came lease_begins sync/mailbox.hpp
        "if ({{!word_.compare_exchange_strong(word, word, std::memory_order_release,  // P7

@@ -100,7 +100,8 @@ class FreePlace final : public Suite {
   std::array<Note, 4> notes_{};
 };
 
-const Registration<FreePlace> free_place{{.name = "free_place", .threads = 3}};
+const Registration<FreePlace> free_place{
+    {.name = "free_place", .threads = 3, .runs = 400'000}};
 
 // A server that makes room once.
 class Bound final : public Suite {

@@ -59,7 +59,9 @@ void number(std::array<Note, count>& notes, int thread) {
 class Server {
  public:
   Server(std::size_t capacity, bool is_lossy, int senders, bool has_timers = false)
-      : mailbox{capacity, is_lossy}, senders_{senders}, has_timers_{has_timers} {}
+      : mailbox{capacity, is_lossy}, senders_{senders}, has_timers_{has_timers} {
+    mailbox.set_lease(lease_);
+  }
 
   /// As Inbox::try_post(), or post() if not `is_counted`.
   Mailbox::Push post(Note& note, bool is_counted) {
@@ -180,6 +182,7 @@ class Server {
     if (note.done != nullptr) note.done->set();
   }
 
+  genserver::TurnLease lease_{};
   const int senders_;
   const bool has_timers_;
   Mutex timers_mutex_{};

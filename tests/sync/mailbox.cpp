@@ -22,6 +22,7 @@ using genserver::Deadline;
 using genserver::Mailbox;
 using genserver::Message;
 using genserver::Refusal;
+using genserver::TurnLease;
 using Push = genserver::Mailbox::Push;
 
 namespace {
@@ -468,7 +469,9 @@ int turn_until_leased(Mailbox& mailbox) {
 }  // namespace
 
 TEST_CASE("after short turns in a row a lease holds the right to run", "[sync][mailbox]") {
+  TurnLease lease;
   Mailbox mailbox{16, GENERATE(false, true)};
+  mailbox.set_lease(lease);
   drain_and_rest(mailbox);
 
   turn_until_leased(mailbox);
@@ -485,7 +488,9 @@ TEST_CASE("after short turns in a row a lease holds the right to run", "[sync][m
 
 TEST_CASE("a message ends a lease that is ready", "[sync][mailbox]") {
   const bool is_counted = GENERATE(false, true);
+  TurnLease lease;
   Mailbox mailbox{16, GENERATE(false, true)};
+  mailbox.set_lease(lease);
   Notes notes{3};
   drain_and_rest(mailbox);
   const int turns = turn_until_leased(mailbox);
@@ -506,7 +511,9 @@ TEST_CASE("a message ends a lease that is ready", "[sync][mailbox]") {
 }
 
 TEST_CASE("a message ends a lease that is taken, after the turn", "[sync][mailbox]") {
+  TurnLease lease;
   Mailbox mailbox{16, GENERATE(false, true)};
+  mailbox.set_lease(lease);
   Notes notes{2};
   drain_and_rest(mailbox);
   turn_until_leased(mailbox);
@@ -531,7 +538,9 @@ TEST_CASE("a message ends a lease that is taken, after the turn", "[sync][mailbo
 
 TEST_CASE("a turn by a lease that nobody wants back may leave a message to who asks again",
           "[sync][mailbox]") {
+  TurnLease lease;
   Mailbox mailbox{16, false};
+  mailbox.set_lease(lease);
   Notes notes{1};
   drain_and_rest(mailbox);
   turn_until_leased(mailbox);

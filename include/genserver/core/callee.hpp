@@ -145,7 +145,9 @@ inline Callee::Callee(const Options& options)
     : options_{checked(options)},
       mailbox_{options_.mailbox_capacity, options_.on_full == OnFull::drop_oldest},
       identity_{options_.name, Directory::next_pid(), options_.stuck_after, &mailbox_},
-      record_{Directory::instance().acquire(identity_)} {}
+      record_{Directory::instance().acquire(identity_)} {
+  if (options_.run_calls == RunCalls::on_caller_when_idle) mailbox_.set_lease(record_.lease());
+}
 
 inline const Options& Callee::checked(const Options& options) {
   if (is_forked_child()) throw Forked{"a server cannot be started in a child made by fork()"};

@@ -91,6 +91,7 @@ inline ServerRecord& Directory::acquire(const ServerIdentity& identity) {
   record->clear_orders();
   record->clear_threads();
   record->meter().reset();
+  record->lease().reset();
   const std::scoped_lock lock{record->mutex_};
   record->identity_ = &identity;
   return *record;

@@ -11,6 +11,7 @@
 #include <genserver/sync/mailbox.hpp>
 #include <genserver/sync/parker.hpp>
 #include <genserver/sync/platform/cpu.hpp>
+#include <genserver/sync/turn_lease.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -127,6 +128,8 @@ class ServerRecord {
   [[nodiscard]] ServerMeter& meter() noexcept { return meter_; }
   /// Where the server's thread sleeps when it has nothing to do.
   [[nodiscard]] Parker& parker() noexcept { return parker_; }
+  /// Holds the right to run the server between turns of callers.
+  [[nodiscard]] TurnLease& lease() noexcept { return lease_; }
 
   // Relaxed, but for orders: flags that publish nothing.
   [[nodiscard]] Life life() const noexcept { return life_.load(std::memory_order_relaxed); }
@@ -245,6 +248,7 @@ class ServerRecord {
 
   ServerMeter meter_{};
   Parker parker_{};
+  alignas(64) TurnLease lease_{};
 
   mutable std::mutex mutex_{};
   const ServerIdentity* identity_ = nullptr;  // guarded by mutex_; null: no server

@@ -56,6 +56,11 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
+  /// Lets `lease` hold the right to run between short turns; before anybody uses the mailbox. It
+  /// has to outlive that: who has pushed a message looks there when the message may have been
+  /// handled already, and have ended the mailbox.
+  void set_lease(TurnLease& lease) noexcept { lease_ = &lease; }
+
   /// Queues a message. With `is_counted` it takes a place until it is popped, and may find all
   /// taken. Messages pushed by one thread are popped in that order, counted or not.
   Push push(Message& message, bool is_counted) noexcept;
@@ -84,7 +89,8 @@ class Mailbox {
   /// Returns whether the next push() will have to wake the runner, as far as one can know.
   [[nodiscard]] bool is_idle() const noexcept {
     const Word word = word_.load(std::memory_order_relaxed);  // only a guess
-    return is_idle(word) || (newest(word) == nullptr && lease_.is_ready());
+    if (is_idle(word)) return true;
+    return newest(word) == nullptr && lease_ != nullptr && lease_->is_ready();
   }
 
   /// A turn that began when nothing was queued; see rest().
@@ -101,10 +107,10 @@ class Mailbox {
   /// it to do so.
   bool try_run() noexcept;
   /// Returns whether a lease holds the right to run, be it taken or ready.
-  [[nodiscard]] bool is_leased() const noexcept { return lease_.is_there(); }
+  [[nodiscard]] bool is_leased() const noexcept { return is_there(lease_); }
   /// Returns whether something is to be done, and a lease keeps others from it: try_run() again.
   [[nodiscard]] bool is_held_up() const noexcept {
-    return has_work(word_.load(std::memory_order_relaxed)) && lease_.is_there();  // only a guess
+    return has_work(word_.load(std::memory_order_relaxed)) && is_leased();  // only a guess
   }
   /// Returns the next message, or null if none is queued.
   Message* pop() noexcept;
@@ -158,9 +164,13 @@ class Mailbox {
   }
   static bool is_idle(Word word) noexcept { return (word & running) == 0 && !has_work(word); }
   bool begin_lease(Word word) noexcept;
+  static bool is_there(const TurnLease* lease) noexcept {
+    return lease != nullptr && lease->is_there();
+  }
   void end_lease() noexcept {
-    if (lease_.is_there()) lease_.end();
-    lease_.put_off();
+    if (lease_ == nullptr) return;
+    if (lease_->is_there()) lease_->end();
+    lease_->put_off();
   }
   bool has_room(Word word) noexcept;
   std::uint32_t give_back() noexcept;
@@ -174,6 +184,7 @@ class Mailbox {
   // a line that one writes and the other reads costs both sides more than all the rest.
 
   alignas(64) const std::size_t capacity_;
+  TurnLease* lease_ = nullptr;  // null: there is none
   const bool is_lossy_;
   const std::uint32_t check_mask_;  // in a long batch it looks after every eighth of the capacity
 
@@ -189,7 +200,6 @@ class Mailbox {
   // leased" in begin_lease() and the change of push(), which then looks whether there is a lease:
   //   P7  begin_lease(): release ──▶ push(): acquire      lease_, at least as it was then
   alignas(64) std::atomic<Word> word_{running};
-  TurnLease lease_{};
 
   // What popped_ was when a sender last looked; older than popped_ or equal, so that it errs on
   // the side of "full", and then the sender looks again. Relaxed: a number that publishes nothing.
@@ -217,6 +227,7 @@ class Mailbox {
 };
 
 inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
+  const TurnLease* const lease = lease_;  // afterwards the mailbox may be gone
   message.link().is_counted = is_counted ? 1 : 0;
   Word word = word_.load(std::memory_order_relaxed);  // only a guess for the exchange below
   for (;;) {
@@ -226,11 +237,14 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     }
     if (is_counted && !has_room(word)) {
       const Word now = word_.load(std::memory_order_acquire);  // P6, so that popped_ is read again
-      if (now == word && !has_room(word)) {
+      if (now != word) {
+        word = now;  // one of the counts had changed before they were compared
+      } else if (!has_room(word)) {
+        word = word_.load(std::memory_order_relaxed);  // P5: not older than what popped_ was
+        if (word != now) continue;
         note_depth(capacity_);
         return Push::full;
       }
-      word = now;  // one of the counts had changed before they were compared
       continue;
     }
     message.link().next = newest(word);  // no sender follows it, so it may be reused meanwhile
@@ -240,7 +254,7 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     if (word_.compare_exchange_weak(word, changed, std::memory_order_acq_rel,  // P1, P7
                                     std::memory_order_relaxed)) {
       if (has_to_wake) return Push::wake;
-      return lease_.is_there() ? Push::leased : Push::queued;
+      return is_there(lease) ? Push::leased : Push::queued;
     }
   }
 }
@@ -301,7 +315,7 @@ inline std::optional<Mailbox::Turn> Mailbox::try_run_idle() noexcept {
   Word word = word_.load(std::memory_order_relaxed);
   if ((word & closed) != 0 || has_work(word)) return std::nullopt;
   if ((word & running) != 0) {  // what came since the look at the word has an order with nothing
-    return lease_.take() ? std::optional{Turn{word, true}} : std::nullopt;
+    return lease_ != nullptr && lease_->take() ? std::optional{Turn{word, true}} : std::nullopt;
   }
   if (!word_.compare_exchange_strong(word, word | running, std::memory_order_acquire,  // P2
                                      std::memory_order_relaxed)) {
@@ -312,29 +326,29 @@ inline std::optional<Mailbox::Turn> Mailbox::try_run_idle() noexcept {
 
 inline bool Mailbox::rest(Turn turn) noexcept {
   if (turn.is_leased_) {
-    if (lease_.is_revoked()) {
+    if (lease_->is_revoked()) {
       end_lease();
       return false;
     }
-    lease_.put_back();
+    lease_->put_back();
     return true;
   }
   Word word = turn.word_ | running;  // as it was when the turn began: nothing came since
   if ((word & awaited) != 0) return false;
-  if (lease_.is_due()) [[unlikely]] return begin_lease(word);
+  if (lease_ != nullptr && lease_->is_due()) [[unlikely]] return begin_lease(word);
   return word_.compare_exchange_strong(word, turn.word_, std::memory_order_release,  // P2
                                        std::memory_order_relaxed);
 }
 
 /// Gives the right to run to a lease, unless the word has changed.
 inline bool Mailbox::begin_lease(Word word) noexcept {
-  lease_.begin();
+  lease_->begin();
   if (!word_.compare_exchange_strong(word, word, std::memory_order_release,  // P7
                                      std::memory_order_relaxed)) {
     end_lease();
     return false;
   }
-  lease_.put_back();
+  lease_->put_back();
   return true;
 }
 
@@ -342,10 +356,10 @@ inline bool Mailbox::try_run() noexcept {
   Word word = word_.load(std::memory_order_relaxed);
   do {
     if (!has_work(word)) return false;
-    if ((word & running) != 0) return lease_.revoke();
+    if ((word & running) != 0) return lease_ != nullptr && lease_->revoke();
   } while (!word_.compare_exchange_weak(word, word | running, std::memory_order_acquire,  // P2
                                         std::memory_order_relaxed));
-  lease_.put_off();
+  if (lease_ != nullptr) lease_->put_off();
   return true;
 }
 

@@ -29,6 +29,13 @@ class TurnLease {
   TurnLease(const TurnLease&) = delete;
   TurnLease& operator=(const TurnLease&) = delete;
 
+  /// A new mailbox has none.
+  void reset() noexcept {
+    turns_ = 0;
+    needed_ = least;
+    state_.store(none, std::memory_order_relaxed);  // nobody has the mailbox yet
+  }
+
   /// A turn in which nothing was queued is about to end. Returns whether a lease would pay now.
   [[nodiscard]] bool is_due() noexcept { return ++turns_ >= needed_; }
   /// Something was queued, or the server's own thread runs.

@@ -93,9 +93,9 @@ TEST_CASE("a server that is about to end does not run any more", "[otp][child_sl
     Gate* entered;
     Gate* left;
   };
-  Place place;
   Gate entered;
   Gate left;
+  Place place;  // owns the server, too
   const auto server = start<GenServer<Lingering>>(Options{}, &entered, &left);
   place.slot.set_running(server, *server);
 

@@ -7,9 +7,17 @@
 
 /// Keeps threads waiting until it is opened, for good.
 ///
-/// Lifetime: it may be destroyed as soon as every wait() has returned.
+/// Lifetime: its destructor waits for those who are on their way through.
 class Gate {
  public:
+  Gate() = default;
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  ~Gate() {
+    std::unique_lock lock{mutex_};
+    passed_.wait(lock, [this] { return waiting_ == 0; });
+  }
+
   void open() {
     const std::scoped_lock lock{mutex_};
     is_open_ = true;
@@ -19,7 +27,9 @@ class Gate {
   /// Blocks: until open().
   void wait() {
     std::unique_lock lock{mutex_};
+    ++waiting_;
     opened_.wait(lock, [this] { return is_open_; });
+    if (--waiting_ == 0) passed_.notify_all();  // under the lock, as above
   }
 
   [[nodiscard]] bool is_open() {
@@ -30,5 +40,8 @@ class Gate {
  private:
   std::mutex mutex_{};
   std::condition_variable opened_{};
-  bool is_open_ = false;  // guarded by mutex_
+  std::condition_variable passed_{};
+  // guarded by mutex_:
+  bool is_open_ = false;
+  int waiting_ = 0;
 };

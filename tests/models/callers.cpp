@@ -110,31 +110,29 @@ class CallAndEvict final : public Suite {
  public:
   void run(int thread) override {
     if (thread == 0) return server_.serve();
-    const auto first = static_cast<std::size_t>(thread - 1) * 2;
-    for (std::size_t i = first; i < first + 2; ++i) {
-      notes_[i].by = static_cast<std::size_t>(thread);
-      notes_[i].number = static_cast<int>(i) + 1;
-    }
+    auto& [first, last] = notes_[static_cast<std::size_t>(thread - 1)];
+    number(notes_[static_cast<std::size_t>(thread - 1)], thread);
     if (thread == 1) {
-      notes_[0].has_continuation = true;
-      if (!server_.try_run_here(notes_[0], is_left)) server_.post(notes_[0], false);
+      first.has_continuation = true;
+      if (!server_.try_run_here(first, is_left)) server_.post(first, false);
     } else {
-      server_.post(notes_[2], true);
+      server_.post(first, true);
       if (Message* const oldest = server_.mailbox.evict_oldest()) oldest->refuse({});
     }
-    notes_[first + 1].is_last = true;
-    server_.post(notes_[first + 1], false);
+    server_.post(last, false);
   }
 
   void check() override {
-    for (const Note& note : notes_) {
-      require(note.runs + note.refusals == 1, "each message runs once, or is evicted");
+    for (const auto& notes : notes_) {
+      for (const Note& note : notes) {
+        require(note.runs + note.refusals == 1, "each message runs once, or is evicted");
+      }
     }
   }
 
  private:
   Server server_{1, true, 2};
-  std::array<Note, 4> notes_{};
+  std::array<std::array<Note, 2>, 2> notes_{};
 };
 
 const Registration<CallAndEvict> call_and_evict{{.name = "call_and_evict", .threads = 3}};
@@ -144,25 +142,25 @@ class CallAndWait final : public Suite {
  public:
   void run(int thread) override {
     if (thread == 0) return server_.serve();
-    const auto first = static_cast<std::size_t>(thread - 1) * 2;
-    for (std::size_t i = first; i < first + 2; ++i) {
-      notes_[i].by = static_cast<std::size_t>(thread);
-      notes_[i].number = static_cast<int>(i) + 1;
-      notes_[i].is_last = i == first + 1;
-      if (thread == 1 && server_.try_run_here(notes_[i], is_handled)) continue;
-      while (server_.post(notes_[i], true) == Mailbox::Push::full) {
+    auto& notes = notes_[static_cast<std::size_t>(thread - 1)];
+    number(notes, thread);
+    for (Note& note : notes) {
+      if (thread == 1 && server_.try_run_here(note, is_handled)) continue;
+      while (server_.post(note, true) == Mailbox::Push::full) {
         server_.mailbox.wait_for_room(Deadline::never());
       }
     }
   }
 
   void check() override {
-    for (const Note& note : notes_) require(note.runs == 1, "each message runs once");
+    for (const auto& notes : notes_) {
+      for (const Note& note : notes) require(note.runs == 1, "each message runs once");
+    }
   }
 
  private:
   Server server_{1, false, 2};
-  std::array<Note, 4> notes_{};
+  std::array<std::array<Note, 2>, 2> notes_{};
 };
 
 const Registration<CallAndWait> call_and_wait{

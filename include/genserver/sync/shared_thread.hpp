@@ -31,19 +31,16 @@ class SharedThread {
   ///         but lets itself go.
   void join() noexcept {
     if (id_.load(std::memory_order_relaxed) == this_thread()) return detach();  // as above
+    const CancelGuard guard;
     std::unique_lock lock{mutex_};
     if (!is_being_joined_ && thread_.is_joinable()) {
       is_being_joined_ = true;
       lock.unlock();  // the thread may want to let itself go, and learn that it cannot
-      {
-        const CancelGuard guard;
-        thread_.join();
-      }
+      thread_.join();
       lock.lock();
       is_being_joined_ = false;
       joined_.notify_all();
     }
-    const CancelGuard guard;
     joined_.wait(lock, [this] { return !is_being_joined_; });
   }
 

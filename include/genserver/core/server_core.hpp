@@ -309,6 +309,7 @@ class ServerCore : public Inbox, public std::enable_shared_from_this<ServerCore>
   }
   void crash(std::exception_ptr error, const CallSite& site, std::uint32_t sender);
   void finish() noexcept;
+  void publish_end() noexcept;
   void abandon() noexcept;
   void report_abandoned(const RawStack& stack) noexcept;
   void clean_up() noexcept;
@@ -745,6 +746,11 @@ inline void ServerCore::finish() noexcept {
   end_.holders().tell(as_exited());
   refuse_everything();
   if (had_state) report_end();  // else the starter gets the exception
+  publish_end();
+}
+
+/// Nobody waits for it any more, and all learn of its end.
+inline void ServerCore::publish_end() noexcept {
   if (record().is_traced()) Tracer::instance().set(*this, nullptr);
   record().set_over();
   end_.publish(as_exited());
@@ -775,9 +781,7 @@ inline void ServerCore::abandon() noexcept {
     starting_->waiter.end();  // before the answer, as every edge
     starting_->done.set();
   }
-  if (record().is_traced()) Tracer::instance().set(*this, nullptr);
-  record().set_over();
-  end_.publish(as_exited());
+  publish_end();
   report_abandoned(stack);
   if (on_unkillable().load(std::memory_order_relaxed) == OnUnkillable::abort) std::abort();
 }

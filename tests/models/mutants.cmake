@@ -57,16 +57,15 @@ mutant(push_ignores_close close sync/mailbox.hpp "if ({{(word & closed) != 0 => 
 mutant(push_ignores_the_bound bound sync/mailbox.hpp
        "if ({{is_counted => false}} && !has_room(word)) {")
 mutant(push_looks_once free_place sync/mailbox.hpp
-       "} else if ({{!has_room(word) => true}}) {")
+       "now == word && {{!has_room(now) => true}} &&")
 mutant(push_takes_newer_counts free_place sync/mailbox.hpp
-       "{{if (word != now) continue; => }}
-        note_depth")
+       "{{word_.load(${relaxed}) == now => true}}) {  // P5")
 mutant(idle_run_ignores_the_runner callers sync/mailbox.hpp
        "if ({{(word & running) != 0 => false}}) {  // what came")
 mutant(idle_run_ignores_messages callers sync/mailbox.hpp
        "!= 0 || {{has_work(word) => false}}) return std::nullopt")
 mutant(push_ignores_the_lease lease_and_casts sync/mailbox.hpp
-       "return {{is_there(lease) => false}} ? Push::leased")
+       "has_to_wake || {{is_there(lease) => false}} ? Push::wake")
 mutant(lease_is_not_awaited lease_and_casts sync/mailbox.hpp
        "return lease_ != nullptr && {{lease_->revoke() => false}};")
 mutant(lease_begins_unseen lease_begins sync/mailbox.hpp

@@ -67,7 +67,7 @@ class Server {
   Mailbox::Push post(Note& note, bool is_counted) {
     note.content = note.number;
     const Mailbox::Push result = mailbox.push(note, is_counted);
-    if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker.unpark();
+    if (result == Mailbox::Push::wake) parker.unpark();
     return result;
   }
 
@@ -110,9 +110,10 @@ class Server {
     const auto take_part = [&] {
       if (!done.is_set() && mailbox.try_run()) serve_as_caller();
     };
-    const Mailbox::Push pushed = mailbox.push(note, false);
-    if (pushed != Mailbox::Push::queued) take_part();
-    if (pushed == Mailbox::Push::leased) parker.unpark();
+    if (mailbox.push(note, false) == Mailbox::Push::wake) {
+      take_part();
+      if (!done.is_set() && mailbox.is_held_up()) parker.unpark();
+    }
     for (unsigned looks = rl::rand(3); looks > 0; --looks) take_part();
     while (!done.sleep(Deadline::never())) {
     }

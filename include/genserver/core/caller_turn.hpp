@@ -87,8 +87,10 @@ inline bool ServerCore::exchange(Message& message, OneShot& done) {
   };
   // Who has found the server idle owes it a runner: this thread, or whoever has come before it.
   // Only the server's thread waits for the end of a lease.
-  if (pushed != Mailbox::Push::queued && is_done()) return true;
-  if (pushed == Mailbox::Push::leased) parker().unpark();
+  if (pushed == Mailbox::Push::wake) {
+    if (is_done()) return true;
+    if (mailbox().is_held_up()) parker().unpark();
+  }
   constexpr unsigned seldom = 32;  // a microsecond: the runner gets dozens of calls done meanwhile
   if (!spin_until(is_done, seldom)) {
     await_asleep(done, WaitKind::call, site, Deadline::never());

@@ -101,7 +101,7 @@ inline void Inbox::trace_sent(Message& message) noexcept {
 inline bool Inbox::post(Message& message) noexcept {
   Parker& parker = this->parker();
   const Mailbox::Push result = push(message);
-  if (result == Mailbox::Push::wake || result == Mailbox::Push::leased) parker.unpark();
+  if (result == Mailbox::Push::wake) parker.unpark();
   return result != Mailbox::Push::closed;
 }
 
@@ -110,8 +110,7 @@ inline Admission Inbox::try_post(Message& message) noexcept {
   Parker& parker = this->parker();
   switch (mailbox().push(message, !is_self())) {
     case Mailbox::Push::queued: return Admission::accepted;
-    case Mailbox::Push::wake:
-    case Mailbox::Push::leased: parker.unpark(); return Admission::accepted;
+    case Mailbox::Push::wake: parker.unpark(); return Admission::accepted;
     case Mailbox::Push::closed: return Admission::gone;
     case Mailbox::Push::full: break;
   }

@@ -42,8 +42,8 @@ class Mailbox {
  public:
   enum class Push {
     queued,  ///< Accepted.
-    wake,    ///< Accepted, and nobody runs: the runner has to be woken.
-    leased,  ///< Accepted; the runner has to be woken, and try_run() until there is no lease.
+    wake,    ///< Accepted, and nobody runs: the runner has to be woken, and try_run() while
+             ///< is_held_up().
     full,    ///< Refused: all places are taken.
     closed   ///< Refused for good.
   };
@@ -237,14 +237,12 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     }
     if (is_counted && !has_room(word)) {
       const Word now = word_.load(std::memory_order_acquire);  // P6, so that popped_ is read again
-      if (now != word) {
-        word = now;  // one of the counts had changed before they were compared
-      } else if (!has_room(word)) {
-        word = word_.load(std::memory_order_relaxed);  // P5: not older than what popped_ was
-        if (word != now) continue;
+      if (now == word && !has_room(now) &&
+          word_.load(std::memory_order_relaxed) == now) {  // P5: nor is popped_ newer than the word
         note_depth(capacity_);
         return Push::full;
       }
+      word = now;  // one of the counts had changed before they were compared
       continue;
     }
     message.link().next = newest(word);  // no sender follows it, so it may be reused meanwhile
@@ -253,8 +251,7 @@ inline Mailbox::Push Mailbox::push(Message& message, bool is_counted) noexcept {
     const Word changed = (is_counted ? with_place(low) : low) | encode(&message);
     if (word_.compare_exchange_weak(word, changed, std::memory_order_acq_rel,  // P1, P7
                                     std::memory_order_relaxed)) {
-      if (has_to_wake) return Push::wake;
-      return is_there(lease) ? Push::leased : Push::queued;
+      return has_to_wake || is_there(lease) ? Push::wake : Push::queued;
     }
   }
 }
